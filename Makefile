@@ -1,0 +1,55 @@
+# The verbs of this project. Each sets up what it needs; logic longer than two lines is in .ci/.
+#   make bench | test | check | stress | docs | wheel | test-all
+PYTHON ?= python3
+VENV ?= .venv
+STRESS_SECONDS ?= 10
+
+bin := $(VENV)/bin
+core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/asyncuring/_native/build.py
+linted := $(wildcard src tests benchmark docs .ci/smoke.py setup.py)
+native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch])
+
+.PHONY: setup bench test check stress docs wheel test-all clean
+
+# Everything into $(VENV): an editable install with the extras that tests and benchmark need.
+setup: $(VENV)/.core-done
+
+bench: setup
+	$(bin)/python -m asyncuring.benchmark
+
+test: setup
+	$(bin)/python -m pytest --cov
+
+# Lint, formatting, types, and the C core with each warning an error, with and without liburing.
+check: $(VENV)/.check-done
+	$(bin)/ruff check $(linted) && $(bin)/ruff format --check $(linted) && $(bin)/mypy $(linted)
+	$(bin)/clang-format --dry-run -Werror $(native) && .ci/warnings $(bin)/python
+
+# The native queue and doorbell under the sanitizers, then the long tests.
+stress: setup
+	.ci/stress $(STRESS_SECONDS)
+	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress)
+
+docs: $(VENV)/.docs-done
+	$(bin)/python -m sphinx -q -W --keep-going -E docs docs/_build/html
+
+# An sdist and a wheel in dist/, looked at by auditwheel, tried in an empty environment.
+wheel: $(VENV)/.release-done
+	.ci/wheel $(bin)/python
+
+# The tests on each supported Python that this machine has.
+test-all:
+	.ci/test-all
+
+clean:
+	rm -rf build dist docs/_build $(VENV) src/asyncuring/_native/*.so
+
+$(VENV)/.python-$(notdir $(PYTHON)):
+	.ci/virtual-environment $(PYTHON) $(VENV) && touch $@
+
+# $? is what changed: the core alone is compiled again, a new pyproject.toml asks for everything.
+$(VENV)/.core-done: $(VENV)/.python-$(notdir $(PYTHON)) pyproject.toml setup.py $(core)
+	.ci/install $(bin)/python 'test,benchmark' $? && touch $@
+
+$(VENV)/.check-done $(VENV)/.docs-done $(VENV)/.release-done: $(VENV)/.%-done: pyproject.toml | setup
+	.ci/install $(bin)/python $* $? && touch $@
