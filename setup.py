@@ -13,6 +13,6 @@ setup(
         "bdist_wheel": {} if free_threaded else {"py_limited_api": "cp310"},
         # One small module: always compiled with today's environment, never taken over from a
         # build that found no liburing.
-        "build_ext": {"force": True},
+        "build_ext": {"force": "1"},
     },
 )

@@ -85,6 +85,16 @@ def include_args() -> list[str]:
     return shlex.split(answer("pkg-config", "--cflags-only-I", "liburing"))
 
 
+def version_of(archive: Path) -> str:
+    """liburing's version, from the description beside the archive."""
+    description = archive.parent / "pkgconfig" / "liburing.pc"
+    if description.is_file():
+        for line in description.read_text().splitlines():
+            if line.startswith("Version:"):
+                return line.removeprefix("Version:").strip()
+    return "unknown"
+
+
 def links(archive: Path) -> bool:
     """Whether a shared object can be made with `archive` inside."""
     program = shutil.which(compiler()[0])
@@ -134,6 +144,12 @@ def ffibuilder() -> FFI:
     # A leading underscore marks what cffi generated.
     sources = sorted(path for path in FOLDER.glob("[a-z]*.c") if archive or path.name != "uring.c")
     werror = ["-Werror"] if os.environ.get("ASYNCURING_WERROR") == "1" else []
+    macros = []
+    if archive:
+        macros = [
+            ("ASYNCURING_HAVE_LIBURING", "1"),
+            ("ASYNCURING_LIBURING_VERSION", f'"{version_of(archive)}"'),
+        ]
     builder = FFI()
     builder.cdef(declarations())
     builder.set_source(
@@ -142,11 +158,10 @@ def ffibuilder() -> FFI:
         sources=[path.as_posix() for path in sources],
         depends=[path.as_posix() for path in (*sorted(FOLDER.glob("*.h")), Path(__file__))],
         include_dirs=[FOLDER.as_posix()],
-        define_macros=[("ASYNCURING_HAVE_LIBURING", "1")] if archive else [],
+        define_macros=macros,
         extra_compile_args=[*COMPILE_ARGS, *werror, *(include_args() if archive else [])],
         extra_objects=[str(archive)] if archive else [],
         # Another copy of liburing in the process must not get in the way of ours, nor ours of it.
         extra_link_args=["-pthread", *(["-Wl,--exclude-libs,ALL"] if archive else [])],
     )
     return builder
-
