@@ -1,0 +1,207 @@
+"""The house's floors, words and sizes, read from the source: ARCHITECTURE.md as a test."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+LIBRARY = ROOT / "src" / "asyncuring"
+PYTHON_FILES = sorted(LIBRARY.rglob("*.py"))
+C_FILES = sorted(LIBRARY.rglob("*.[ch]"))
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+
+# What a part of the library may import of the others. `asyncuring` stands for the public names.
+GROUND = {"_op", "_errors"}
+MIDDLE = GROUND | {"_loops", "_drivers"}
+UPPER = MIDDLE | {"_proactor"}
+FLOORS: dict[str, set[str]] = {
+    "_op": set(),
+    "_errors": set(),
+    "_native": set(),
+    "_loops": GROUND,
+    "_drivers": GROUND | {"_native"},
+    "_proactor": MIDDLE,
+    "_runtime": UPPER,
+    "_buffers": UPPER | {"_runtime"},
+    "_file": UPPER | {"_runtime", "_buffers"},
+    "_batch": UPPER | {"_runtime", "_buffers", "_file"},
+    "__init__": {"_file", "_batch", "_buffers", "_runtime", "_errors"},
+    "__main__": UPPER | {"_runtime", "asyncuring"},
+    "testing": {"asyncuring"},
+    "benchmark": {"asyncuring"},
+}
+
+# Modules with exactly one importer in the library (the benchmark runs loops of its own).
+ONLY_IMPORTERS = {
+    "asyncio": "_loops/_asyncio.py",
+    "trio": "_loops/_trio.py",
+    "asyncuring._native._core": "_drivers/native.py",
+}
+
+BANNED_NAMES = {"manager", "handler", "helper", "helpers", "utils", "util", "common", "base"}
+# A storage engine is what our users write; any other engine is one of the benchmark's contenders.
+BANNED_WORD = re.compile(r"(?<!storage )(?<!storage-)engine", re.IGNORECASE)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(LIBRARY).as_posix()
+
+
+def part_of(module: str) -> str:
+    """`asyncuring._loops._trio` is of the part `_loops`; a public name is of `asyncuring`."""
+    inner = [*module.split(".")[1:], ""][0]
+    return inner if inner in FLOORS else "asyncuring"
+
+
+def imported_modules(source: str, package: str) -> Iterator[str]:
+    """Every module named by an import anywhere in `source`, of a module inside `package`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            origin = [*(above if node.level else []), *([node.module] if node.module else [])]
+            yield from (".".join([*origin, alias.name]) for alias in node.names)
+
+
+def package_of(name: str) -> str:
+    return ".".join(["asyncuring", *Path(name).parent.parts])
+
+
+def forbidden_arrows(name: str, source: str) -> list[str]:
+    """The imports in file `name` that point to a floor it must not know."""
+    part = Path(name).parts[0].removesuffix(".py")
+    allowed = FLOORS[part] | {part}
+    ours = [
+        module
+        for module in imported_modules(source, package_of(name))
+        if module.split(".")[0] == "asyncuring"
+    ]
+    return [module for module in ours if part_of(module) not in allowed]
+
+
+def forbidden_importers(name: str, source: str) -> list[str]:
+    """The imports in file `name` that belong to one other file alone."""
+    if name.startswith("benchmark/"):
+        return []
+    return [
+        module
+        for module in imported_modules(source, package_of(name))
+        for owned, owner in ONLY_IMPORTERS.items()
+        if f"{module}.".startswith(f"{owned}.") and name != owner
+    ]
+
+
+def words_of(name: str) -> set[str]:
+    """`RingManager`, `ring_manager` and `_ringManager.py` all hold the word `manager`."""
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+
+
+def definitions(source: str) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=name_of)
+def test_each_file_has_a_floor(path: Path) -> None:
+    part = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+    assert part in FLOORS, f"{name_of(path)}: give it its place in FLOORS and ARCHITECTURE.md"
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=name_of)
+def test_imports_point_down_only(path: Path) -> None:
+    assert forbidden_arrows(name_of(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=name_of)
+def test_event_loops_and_the_core_have_one_importer_each(path: Path) -> None:
+    assert forbidden_importers(name_of(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=name_of)
+def test_no_banned_names(path: Path) -> None:
+    names = [*path.relative_to(LIBRARY).parts]
+    names += [definition.name for definition in definitions(path.read_text())]
+    assert [name for name in names if words_of(name) & BANNED_NAMES] == []
+
+
+@pytest.mark.parametrize("path", [*PYTHON_FILES, *C_FILES], ids=name_of)
+def test_engine_is_a_word_of_the_benchmark(path: Path) -> None:
+    if name_of(path).startswith("benchmark/"):
+        return
+    text = re.sub(r"[\s#*]+", " ", path.read_text())
+    found = [text[max(0, m.start() - 30) : m.end() + 10] for m in BANNED_WORD.finditer(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", [*PYTHON_FILES, *C_FILES], ids=name_of)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= FILE_LINES_MAX
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=name_of)
+def test_functions_are_short(path: Path) -> None:
+    lengths = {
+        node.name: (node.end_lineno or node.lineno) - node.lineno + 1
+        for node in definitions(path.read_text())
+        if not isinstance(node, ast.ClassDef)
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("_loops/_trio.py", "from asyncuring._drivers import native"),
+        ("_loops/_trio.py", "from .._drivers import native"),
+        ("_drivers/native.py", "import asyncuring._loops"),
+        ("_op.py", "from asyncuring._errors import ClosedFileError"),
+        ("_op.py", "from asyncuring import open_file"),
+        ("_proactor.py", "from asyncuring._runtime import lease"),
+        ("_proactor.py", "def f():\n    from . import _runtime"),
+        ("benchmark/cli.py", "from asyncuring._file import UringFile"),
+        ("benchmark/engines/ours.py", "from ... import _runtime"),
+        ("testing/__init__.py", "from asyncuring import _drivers"),
+    ],
+)
+def test_a_wrong_arrow_is_seen(name: str, source: str) -> None:
+    assert forbidden_arrows(name, source) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("_runtime.py", "import trio"),
+        ("_loops/_trio.py", "import asyncio.events"),
+        ("_loops/__init__.py", "from trio.lowlevel import checkpoint"),
+        ("_drivers/simulated.py", "from asyncuring._native._core import lib"),
+        ("_drivers/simulated.py", "from asyncuring._native import _core"),
+    ],
+)
+def test_a_second_importer_is_seen(name: str, source: str) -> None:
+    assert forbidden_importers(name, source) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("_file.py", "from asyncuring._op import Op\nimport os"),
+        ("_drivers/native.py", "from asyncuring._native._core import ffi, lib"),
+        ("_loops/_trio.py", "import trio\nfrom asyncuring._loops import Loop"),
+        ("benchmark/cli.py", "import trio\nfrom asyncuring import open_file\nfrom . import trial"),
+    ],
+)
+def test_a_right_arrow_passes(name: str, source: str) -> None:
+    assert forbidden_arrows(name, source) == []
+    assert forbidden_importers(name, source) == []
