@@ -3,8 +3,9 @@
 Run by setuptools (`cffi_modules` in setup.py), never imported by the library. `boundary.h` is
 read twice: by `ffi.cdef`, without its preprocessor lines, and by the C compiler.
 
-liburing is linked statically, so that what is built needs no system library. Where it is not
-found, the core is built without `uring.c` and serves files from native threads only.
+liburing is linked statically, so that what is built needs no system library; the shared library is
+taken where a distribution has no archive (Fedora, Arch). Where neither is found, the core is built
+without `uring.c` and serves files from native threads only.
 
 Environment:
     ASYNCURING_REQUIRE_URING=1   no liburing: fail, do not build without
@@ -70,14 +71,17 @@ def answer(*command: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def liburing_archives() -> list[Path]:
-    """Places where liburing.a stands: by pkg-config's word, then by the compiler's."""
-    folder = answer("pkg-config", "--variable=libdir", "liburing")
+def liburing_files() -> list[Path]:
+    """Where liburing stands, by pkg-config's word and by the compiler's: archives first."""
+    folder = Path(answer("pkg-config", "--variable=libdir", "liburing"))
     candidates = [
-        *([Path(folder) / "liburing.a"] if folder else []),
-        Path(answer(*compiler(), "-print-file-name=liburing.a")),
+        path
+        for name in ("liburing.a", "liburing.so")
+        for path in (folder / name, Path(answer(*compiler(), f"-print-file-name={name}")))
     ]
-    return [archive.resolve() for archive in candidates if archive.is_file()]
+    # The compiler repeats a name that it does not know, and that is no absolute path.
+    found = [Path(os.path.normpath(path)) for path in candidates if path.is_absolute()]
+    return [path for path in dict.fromkeys(found) if path.is_file()]
 
 
 def include_args() -> list[str]:
@@ -85,9 +89,9 @@ def include_args() -> list[str]:
     return shlex.split(answer("pkg-config", "--cflags-only-I", "liburing"))
 
 
-def version_of(archive: Path) -> str:
-    """liburing's version, from the description beside the archive."""
-    description = archive.parent / "pkgconfig" / "liburing.pc"
+def version_of(library: Path) -> str:
+    """The version of liburing, from the description beside the library."""
+    description = library.parent / "pkgconfig" / "liburing.pc"
     if description.is_file():
         for line in description.read_text().splitlines():
             if line.startswith("Version:"):
@@ -95,8 +99,8 @@ def version_of(archive: Path) -> str:
     return "unknown"
 
 
-def links(archive: Path) -> bool:
-    """Whether a shared object can be made with `archive` inside."""
+def links(library: Path) -> bool:
+    """Whether a shared object can be made with `library`, nothing left undefined."""
     program = shutil.which(compiler()[0])
     if program is None:
         return False
@@ -104,24 +108,28 @@ def links(archive: Path) -> bool:
         source = Path(folder) / "probe.c"
         source.write_text(PROBE)
         command = [program, *compiler()[1:], *include_args(), "-std=gnu11", "-shared", "-fPIC"]
-        command += ["-pthread", str(source), str(archive), "-Wl,-z,defs"]
+        command += ["-pthread", str(source), str(library), "-Wl,-z,defs"]
         command += ["-o", str(source.with_suffix(".so"))]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def find_liburing() -> tuple[Path | None, str]:
-    """The archive to link, or None; and why, in one sentence."""
+    """The library to link, or None; and why, in one sentence."""
     if os.environ.get("ASYNCURING_WITHOUT_URING") == "1":
         return None, "ASYNCURING_WITHOUT_URING=1 is set"
     if sys.platform != "linux":
         return None, f"io_uring is Linux's, this is {sys.platform}"
-    archives = liburing_archives()
-    for archive in archives:
-        if links(archive):
-            return archive, f"liburing is linked from {archive}"
-    if archives:
-        return None, f"{archives[0]} does not link into a shared object, or liburing.h is missing"
-    return None, f"liburing.a was not found; to get it: {HOW_TO_GET_LIBURING}"
+    libraries = liburing_files()
+    for library in libraries:
+        if links(library):
+            shared = library.suffix == ".so"
+            consequence = " (shared: what is built here needs it at run time)" if shared else ""
+            return library, f"liburing is linked from {library}{consequence}"
+    if libraries:
+        reason = f"{libraries[0]} does not link, or its header liburing.h is missing or too old"
+    else:
+        reason = "liburing was not found"
+    return None, f"{reason}; to get it: {HOW_TO_GET_LIBURING}"
 
 
 def declarations() -> str:
@@ -132,8 +140,8 @@ def declarations() -> str:
 
 def ffibuilder() -> FFI:
     """Describe `asyncuring._native._core`, with io_uring if this machine has liburing."""
-    archive, reason = find_liburing()
-    if archive is None:
+    library, reason = find_liburing()
+    if library is None:
         if os.environ.get("ASYNCURING_REQUIRE_URING") == "1":
             message = f"asyncuring: ASYNCURING_REQUIRE_URING=1, but {reason}"
             raise SystemExit(message)
@@ -142,13 +150,13 @@ def ffibuilder() -> FFI:
         print(f"asyncuring: building with io_uring: {reason}")
 
     # A leading underscore marks what cffi generated.
-    sources = sorted(path for path in FOLDER.glob("[a-z]*.c") if archive or path.name != "uring.c")
+    sources = sorted(path for path in FOLDER.glob("[a-z]*.c") if library or path.name != "uring.c")
     werror = ["-Werror"] if os.environ.get("ASYNCURING_WERROR") == "1" else []
     macros = []
-    if archive:
+    if library:
         macros = [
             ("ASYNCURING_HAVE_LIBURING", "1"),
-            ("ASYNCURING_LIBURING_VERSION", f'"{version_of(archive)}"'),
+            ("ASYNCURING_LIBURING_VERSION", f'"{version_of(library)}"'),
         ]
     builder = FFI()
     builder.cdef(declarations())
@@ -159,9 +167,9 @@ def ffibuilder() -> FFI:
         depends=[path.as_posix() for path in (*sorted(FOLDER.glob("*.h")), Path(__file__))],
         include_dirs=[FOLDER.as_posix()],
         define_macros=macros,
-        extra_compile_args=[*COMPILE_ARGS, *werror, *(include_args() if archive else [])],
-        extra_objects=[str(archive)] if archive else [],
+        extra_compile_args=[*COMPILE_ARGS, *werror, *(include_args() if library else [])],
+        extra_objects=[str(library)] if library else [],
         # Another copy of liburing in the process must not get in the way of ours, nor ours of it.
-        extra_link_args=["-pthread", *(["-Wl,--exclude-libs,ALL"] if archive else [])],
+        extra_link_args=["-pthread", *(["-Wl,--exclude-libs,ALL"] if library else [])],
     )
     return builder
