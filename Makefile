@@ -1,5 +1,5 @@
 # The verbs of this project. Each sets up what it needs; logic longer than two lines is in .ci/.
-#   make bench | test | check | stress | docs | wheel | test-all
+#   make bench | test | check | format | stress | docs | wheel | test-all | clean
 PYTHON ?= python3
 VENV ?= .venv
 STRESS_SECONDS ?= 10
@@ -9,7 +9,7 @@ core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/as
 linted := $(wildcard src tests benchmark docs .ci/smoke.py setup.py)
 native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch])
 
-.PHONY: setup bench test check stress docs wheel test-all clean
+.PHONY: setup bench test check format stress docs wheel test-all clean
 
 # Everything into $(VENV): an editable install with the extras that tests and benchmark need.
 setup: $(VENV)/.core-done
@@ -24,6 +24,9 @@ test: setup
 check: $(VENV)/.check-done
 	$(bin)/ruff check $(linted) && $(bin)/ruff format --check $(linted) && $(bin)/mypy $(linted)
 	$(bin)/clang-format --dry-run -Werror $(native) && .ci/warnings $(bin)/python
+
+format: $(VENV)/.check-done
+	$(bin)/ruff check --fix-only $(linted) ; $(bin)/ruff format $(linted) && $(bin)/clang-format -i $(native)
 
 # The native queue and doorbell under the sanitizers, then the long tests.
 stress: setup
