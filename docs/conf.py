@@ -1,0 +1,21 @@
+"""Sphinx: four pages, and the public names from their docstrings."""
+
+from importlib.metadata import version as installed_version
+
+project = "asyncuring"
+author = "The asyncuring authors"
+project_copyright = "2026, The asyncuring authors"
+version = release = installed_version("asyncuring")
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+nitpicky = True
+# Classes of the standard library; no inventory is fetched, so that the docs build offline.
+nitpick_ignore_regex = [("py:.*", r"(?!asyncuring).*")]
+default_role = "code"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+
+html_theme = "furo"
+html_title = f"asyncuring {release}"
