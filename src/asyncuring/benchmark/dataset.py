@@ -1,0 +1,159 @@
+"""The file that trials read: filled once, checked before reuse, warmed, looked up in the cache.
+
+Each block carries its own number and a checksum, so that a read that returns the wrong
+block, a torn block or stale memory is told apart from a right one by the block alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import random
+import shutil
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from asyncuring.benchmark.refusal import RefusalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Buffer = bytes | bytearray | memoryview | mmap.mmap
+    Progress = Callable[[int], object]
+    """Told how many more bytes are done."""
+
+HEADER = struct.Struct("<QI")
+"""Block number, then the CRC-32 of the number and of all that follows the header."""
+
+BLOCK_BYTES_MIN = 512
+"""The smallest block that a disk reads with ``O_DIRECT``."""
+
+WARM_BYTES = 1 << 20
+"""One sequential read; large enough that the cost of the call does not matter."""
+
+POOL_BYTES = 1 << 20
+"""Random bytes that payloads are cut from: incompressible, yet cheap to produce."""
+
+
+class CorruptBlockError(Exception):
+    """A block does not hold its own number and checksum."""
+
+
+def ensure_file(path: Path, file_size: int, block_size: int, progress: Progress) -> bool:
+    """Make ``path`` hold ``file_size`` bytes of numbered blocks; return whether it was filled.
+
+    A file that is already there is used again only if every block of it verifies.
+    """
+    if path.exists() and path.stat().st_size == file_size:
+        try:
+            verify_file(path, block_size, progress)
+        except CorruptBlockError:
+            progress(-file_size)
+        else:
+            return False
+    fill_file(path, file_size, block_size, progress)
+    return True
+
+
+def fill_file(path: Path, file_size: int, block_size: int, progress: Progress) -> None:
+    """Write the numbered blocks and force them to disk, so that no write-back disturbs a trial."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Also the file in the way, if any, is replaced only at the end: it counts as used.
+    free = shutil.disk_usage(path.parent).free
+    if free < file_size:
+        raise RefusalError(
+            f"{path.parent} has {free >> 20} MiB free, the file needs {file_size >> 20} MiB"
+        )
+    # An interrupted fill must not leave a file of the right name.
+    unfinished = path.with_suffix(".unfinished")
+    pool = random.Random(0).randbytes(POOL_BYTES + block_size)
+    blocks_per_write = max(1, WARM_BYTES // block_size)
+    blocks = file_size // block_size
+    with unfinished.open("wb") as file:
+        for first in range(0, blocks, blocks_per_write):
+            numbers = range(first, min(first + blocks_per_write, blocks))
+            written = file.write(b"".join(make_block(n, block_size, pool) for n in numbers))
+            progress(written)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def make_block(number: int, block_size: int, pool: bytes) -> bytes:
+    """Return block ``number``; its payload is a window of ``pool``, another one for each block."""
+    start = number * 61 % POOL_BYTES
+    payload = pool[start : start + block_size - HEADER.size]
+    return HEADER.pack(number, zlib.crc32(payload, number & 0xFFFFFFFF)) + payload
+
+
+def check_block(buf: Buffer, off: int, block_size: int) -> None:
+    """Raise `CorruptBlockError` unless ``buf`` holds the block that belongs at byte ``off``."""
+    number, checksum = HEADER.unpack_from(buf)
+    expected = off // block_size
+    if number != expected:
+        message = f"block {expected} at byte {off} carries the number {number}"
+        raise CorruptBlockError(message)
+    with memoryview(buf)[HEADER.size : block_size] as payload:
+        if zlib.crc32(payload, number & 0xFFFFFFFF) != checksum:
+            message = f"block {expected} at byte {off} does not match its checksum"
+            raise CorruptBlockError(message)
+
+
+def verify_file(path: Path, block_size: int, progress: Progress) -> None:
+    """Raise `CorruptBlockError` at the first block of the file that is not as it was written."""
+    with path.open("rb", buffering=0) as file:
+        off = 0
+        while block := file.read(block_size):
+            if len(block) != block_size:
+                message = f"the block at byte {off} is cut off"
+                raise CorruptBlockError(message)
+            check_block(block, off, block_size)
+            off += block_size
+            progress(block_size)
+
+
+def refuse_without_direct(path: Path, block_size: int) -> None:
+    """Refuse if the file system cannot read one block of the file with ``O_DIRECT``."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        try:
+            with mmap.mmap(-1, block_size) as buf:
+                os.preadv(fd, [buf], 0)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        message = f"{path} cannot be read with O_DIRECT in blocks of {block_size}: {error.strerror}"
+        raise RefusalError(message) from error
+
+
+def warm(path: str) -> None:
+    """Read the whole file into the page cache."""
+    buf = bytearray(WARM_BYTES)
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the only path here is a string
+        while file.readinto(buf):
+            pass
+
+
+def resident_fraction(path: str) -> float | None:
+    """Return how much of the file is in the page cache, 0 to 1; None where nobody can tell."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "mincore"):
+        return None
+    with open(path, "rb") as file:  # noqa: PTH123 - as above
+        size = os.fstat(file.fileno()).st_size
+        # Private and writable only so that ctypes may take its address; nothing touches it.
+        mapping = mmap.mmap(
+            file.fileno(), size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
+        )
+    pages = -(-size // mmap.PAGESIZE)
+    states = (ctypes.c_ubyte * pages)()
+    anchor = ctypes.c_char.from_buffer(mapping)
+    failed = libc.mincore(ctypes.c_void_p(ctypes.addressof(anchor)), ctypes.c_size_t(size), states)
+    del anchor
+    mapping.close()
+    if failed:
+        return None
+    return sum(state & 1 for state in bytes(states)) / pages

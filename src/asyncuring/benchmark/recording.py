@@ -1,0 +1,110 @@
+"""What clients measured: histograms, records and the file that keeps them.
+
+Timed code only appends completion times to an array (`client.py`); everything in this
+file runs after the measured window, where it costs the engine nothing.
+
+The histogram is log-linear: values below 64 ns are exact, and each power of two above is
+cut into 32 equal buckets, so a bucket is at most 3.2 % wide and histograms can be added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import chain
+from operator import sub
+from typing import TYPE_CHECKING, Any
+
+from asyncuring.benchmark.refusal import RefusalError
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    Record = dict[str, Any]
+    """One line of the records file, as JSON gives it back."""
+
+RECORDS_FILE = "records.jsonl"
+
+SUB_BITS = 5
+"""Each power of two has ``2 ** SUB_BITS`` buckets."""
+
+
+def bucket_of(value_ns: int) -> int:
+    """Return the number of the histogram bucket that holds ``value_ns``."""
+    shift = max(0, value_ns.bit_length() - SUB_BITS - 1)
+    return (shift << SUB_BITS) + (value_ns >> shift)
+
+
+def bucket_middle_ns(bucket: int) -> float:
+    """Return the middle of a bucket, in nanoseconds."""
+    shift = max(0, (bucket >> SUB_BITS) - 1)
+    low = (bucket - (shift << SUB_BITS)) << shift
+    return low + ((1 << shift) - 1) / 2
+
+
+def client_record(opened_ns: int, started_ns: int, completions_ns: array[int]) -> Record:
+    """Return what one client measured; its times count from the opening of the window.
+
+    The client has no think time, so the time from one completion to the next is what the
+    client waited for the later op.
+    """
+    befores = chain((started_ns,), completions_ns)
+    counts = Counter(map(sub, completions_ns, befores))
+    buckets: Counter[int] = Counter()
+    for latency_ns, count in counts.items():
+        buckets[bucket_of(latency_ns)] += count
+    return {
+        "ops": len(completions_ns),
+        "started_ns": started_ns - opened_ns,
+        "finished_ns": completions_ns[-1] - opened_ns if completions_ns else None,
+        "latency_ns_max": max(counts, default=None),
+        "latency_histogram": list(chain.from_iterable(sorted(buckets.items()))),
+    }
+
+
+def merge_histograms(histograms: Iterable[Sequence[int]]) -> Counter[int]:
+    """Add up histograms written as ``[bucket, count, bucket, count, …]``."""
+    merged: Counter[int] = Counter()
+    for histogram in histograms:
+        for bucket, count in zip(histogram[::2], histogram[1::2], strict=True):
+            merged[bucket] += count
+    return merged
+
+
+def percentile_us(histogram: Mapping[int, int], fraction: float) -> float:
+    """Return the latency that ``fraction`` of the ops did not exceed, in microseconds."""
+    wanted = fraction * sum(histogram.values())
+    seen = 0
+    for bucket, count in sorted(histogram.items()):
+        seen += count
+        if seen >= wanted:
+            return bucket_middle_ns(bucket) / 1000
+    message = "no op was recorded"
+    raise ValueError(message)
+
+
+def append_record(directory: Path, record: Record) -> None:
+    """Add one line to the records file of ``directory``."""
+    with (directory / RECORDS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, separators=(",", ":")) + "\n")
+
+
+def read_records(directory: Path) -> list[Record]:
+    """Return the records of ``directory``, oldest first."""
+    path = directory / RECORDS_FILE
+    if not path.is_file():
+        message = f"{path} does not exist"
+        raise RefusalError(message)
+    records: list[Record] = []
+    with path.open(encoding="utf-8") as file:
+        for line_number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line)
+                record["kind"]
+            except (ValueError, TypeError, KeyError) as error:
+                message = f"{path}, line {line_number}, is not a record"
+                raise RefusalError(message) from error
+            records.append(record)
+    return records

@@ -1,0 +1,117 @@
+"""What a person sees while a sweep runs and when it is done. The only file that needs rich."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal as readable_size
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncuring.benchmark.recording import Record
+    from asyncuring.benchmark.report import Totals
+
+WIDTH_MIN = 100
+"""Columns that the table needs. A file or a pipe has no width of its own."""
+
+RESIDENT_ENOUGH = 0.99
+"""Below it, the disk shows in the percentiles of a cached trial."""
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = max(console.width, WIDTH_MIN)
+
+
+def progress_bar() -> Progress:
+    """Return a bar that counts steps and estimates the time left."""
+    return Progress(
+        TextColumn("{task.description:<40}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def show_totals(rows: Sequence[Totals]) -> None:
+    """Print the summary: for each number of clients the engines, the fastest first."""
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True, show_edge=False)
+    for name in ("clients", "engine", "loop"):
+        table.add_column(name, justify="right" if name == "clients" else "left", no_wrap=True)
+    for name in ("ops/s", "CPU us\nper op", "p50 us", "p99 us", "p99.9 us", "spread", "starved"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, group in groupby(rows, key=lambda row: row.clients):
+        ranked = sorted(group, key=lambda row: -(row.ops_per_second or 0))
+        for row in ranked:
+            table.add_row(*_cells(row), end_section=row is ranked[-1])
+    console.print(table)
+    for row in rows:
+        if row.error:
+            where = f"{row.engine}/{row.loop}, {row.clients} clients"
+            failure = Text(f"failed: {where}: {row.error}", style="red")
+            console.print(failure, soft_wrap=True)
+
+
+def show_notes(records: Sequence[Record]) -> None:
+    """Print what makes the figures mean something else than their headings say."""
+    trials = [record for record in records if record.get("clients")]
+    cached = [record for record in trials if not record["trial"]["direct"]]
+    evicted = sum(_residency(record) < RESIDENT_ENOUGH for record in cached)
+    if evicted:
+        note = f"note: in {evicted} of {len(cached)} trials the file was not all in the page cache"
+        console.print(note, soft_wrap=True)
+
+
+def _residency(record: Record) -> float:
+    """Return the smaller of the two residencies; where nobody can tell, 1."""
+    known = (record["resident_before"], record["resident_after"])
+    return min((fraction for fraction in known if fraction is not None), default=1.0)
+
+
+def show_host(host: Record) -> None:
+    """Print in two lines what the numbers were measured on."""
+    memory = readable_size(host["memory_bytes"])
+    console.print(f"{host['cpus']} x {host['cpu']}, {memory}, Linux {host['kernel']}")
+    where = f"{host['file_system']} on {host['device']}"
+    console.print(f"{host['python']}, {where}", end="\n\n")
+
+
+def _cells(row: Totals) -> list[str]:
+    identity = [str(row.clients), row.engine, row.loop]
+    if row.ops_per_second is None:
+        return [*identity, Text("failed", style="red").plain, *[""] * 6]
+    return [
+        *identity,
+        _grouped(row.ops_per_second),
+        f"{row.cpu_us_per_op:.1f}",
+        _microseconds(row.latency_us_p50),
+        _microseconds(row.latency_us_p99),
+        _microseconds(row.latency_us_p999),
+        f"{row.fairness_spread:.2f}",
+        str(row.starved_clients or ""),
+    ]
+
+
+def _grouped(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def _microseconds(value: float | None) -> str:
+    """Return three digits: nobody's latency is steadier than that."""
+    assert value is not None
+    return f"{value:.1f}" if value < 100 else _grouped(value)  # noqa: PLR2004 - three digits

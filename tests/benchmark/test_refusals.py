@@ -1,0 +1,84 @@
+"""Wrong input is refused in one line, with exit status 2, before anything is written."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncuring.benchmark.cli import main
+from tests.benchmark.small import run_benchmark
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("--clients 0", "'0' is not a whole number from 1 on"),
+        ("--clients 1,,8", "'' is not a whole number"),
+        ("--engines nosuch", "'nosuch' is not one of asyncuring, asyncuring-threads"),
+        ("--loop curio", "'curio' is not one of asyncio, uvloop, trio"),
+        ("--block-size 8k", "'8k' is not a size such as 512, 8KiB"),
+        ("--block-size 0", "'0' is not a size"),
+        ("--block-size 100", "--block-size is below 512 bytes"),
+        ("--file-size 10001", "--file-size is not a multiple of --block-size"),
+        ("--file-size 1000000GiB", "MiB free, the file needs"),
+        ("--duration 3", "'3' is not a time such as 3s"),
+        ("--duration 0s", "'0s' is not a time"),
+        ("--duration 1s --ops-per-client 5", "not allowed with"),
+        ("--repeat -1", "'-1' is not a whole number"),
+        ("--dir /proc/nosuch", "/proc/nosuch: No such file or directory"),
+        ("report /nosuch", "/nosuch/records.jsonl does not exist"),
+        ("--nosuch", "unrecognized arguments: --nosuch"),
+    ],
+)
+def test_wrong_input_is_refused(
+    arguments: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    surroundings = [] if "report" in arguments else ["--out", str(tmp_path / "out")]
+    if "--dir" not in arguments and surroundings:
+        surroundings += ["--dir", str(tmp_path)]
+    assert main([*surroundings, *arguments.split()]) == 2
+    captured = capsys.readouterr()
+    assert reason in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_is_the_exit_status_of_the_program() -> None:
+    finished = run_benchmark("--clients", "none")
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+
+
+def test_old_records_are_never_mixed_with_new_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "records.jsonl").touch()
+    assert main(["--out", str(tmp_path)]) == 2
+    assert "already holds records; choose another --out" in capsys.readouterr().err
+
+
+def test_a_line_that_is_no_record_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "records.jsonl").write_text('{"kind":"host"}\n{"kind"')
+    assert main(["report", str(tmp_path)]) == 2
+    assert "line 2, is not a record" in capsys.readouterr().err
+
+
+def test_a_missing_loop_is_refused_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find_spec = importlib.util.find_spec
+
+    def find_all_but_uvloop(name: str) -> ModuleSpec | None:
+        return None if name == "uvloop" else find_spec(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_all_but_uvloop)
+    assert main(["--loop", "uvloop", "--out", str(tmp_path / "out")]) == 2
+    assert "pip install uvloop" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""One trial in a fresh process: what it records, and what becomes of a failure."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncuring.benchmark import runner
+from asyncuring.benchmark.cli import main
+from asyncuring.benchmark.execution import draw_offsets
+from asyncuring.benchmark.recording import append_record
+from asyncuring.benchmark.runner import run_in_fresh_process, shuffled
+from asyncuring.benchmark.trial import Trial
+from tests.benchmark.small import BLOCK_SIZE, BLOCKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READERS = [("thread-pool", "asyncio"), ("thread-pool", "trio"), ("blocking", "none")]
+
+
+def spoil(path: Path, block: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(block * BLOCK_SIZE + BLOCK_SIZE // 2)
+        file.write(b"spoilt")
+
+
+def test_a_trial_survives_its_json(trial: Trial) -> None:
+    assert Trial.from_json(trial.to_json()) == trial
+
+
+@pytest.mark.parametrize(("engine", "loop"), READERS)
+def test_verified_reads_of_a_sound_file_succeed(engine: str, loop: str, trial: Trial) -> None:
+    record = run_in_fresh_process(replace(trial, engine=engine, loop=loop, verify=True))
+    assert record["error"] is None
+    assert [client["ops"] for client in record["clients"]] == [20, 20]
+    assert record["resident_before"] > 0
+
+
+@pytest.mark.parametrize(("engine", "loop"), READERS)
+def test_a_corrupted_block_is_caught(engine: str, loop: str, trial: Trial, blocks: Path) -> None:
+    trial = replace(trial, engine=engine, loop=loop, verify=True)
+    spoil(blocks, draw_offsets(trial, client=0)[7] // BLOCK_SIZE)
+    record = run_in_fresh_process(trial)
+    assert "does not match its checksum" in record["error"]
+
+
+def test_without_verify_nobody_looks(trial: Trial, blocks: Path) -> None:
+    spoil(blocks, draw_offsets(trial, client=0)[7] // BLOCK_SIZE)
+    assert run_in_fresh_process(trial)["error"] is None
+
+
+def test_a_short_read_is_a_failure(trial: Trial, blocks: Path) -> None:
+    with blocks.open("r+b") as file:
+        file.truncate(100)
+    record = run_in_fresh_process(trial)
+    assert record["error"].startswith("OSError: an op read ")
+
+
+def test_direct_reads_verify(trial: Trial) -> None:
+    record = run_in_fresh_process(replace(trial, engine="blocking", direct=True, verify=True))
+    if record["error"] and "Invalid argument" in record["error"]:
+        pytest.skip("the file system of the temporary folder has no O_DIRECT")
+    assert record["error"] is None
+
+
+def test_a_failing_engine_is_a_row_with_its_error(
+    trial: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append_record(tmp_path, run_in_fresh_process(replace(trial, engine="null")))
+    append_record(tmp_path, run_in_fresh_process(replace(trial, path=str(tmp_path))))
+    assert main(["report", str(tmp_path)]) == 1
+    assert "failed: thread-pool/asyncio, 2 clients: IsADirectoryError" in capsys.readouterr().out
+    with (tmp_path / "totals.csv").open(newline="") as file:
+        null, thread_pool = csv.DictReader(file)
+    assert (null["error"], null["ops"]) == ("", "40")
+    assert thread_pool["error"].startswith("IsADirectoryError")
+    assert (thread_pool["repeats"], thread_pool["ops_per_second"]) == ("0", "")
+    with (tmp_path / "fairness_by_nclients-2.csv").open(newline="") as file:
+        assert [row["thread-pool/asyncio ops"] for row in csv.DictReader(file)] == ["", ""]
+
+
+def test_an_engine_that_kills_its_process_is_a_failure(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = (sys.executable, "-c", "raise SystemExit('out of luck')")
+    monkeypatch.setattr(runner, "TRIAL_COMMAND", dying)
+    assert run_in_fresh_process(trial)["error"] == "exit status 1: out of luck"
+
+
+def test_an_engine_that_hangs_is_a_failure(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = (sys.executable, "-c", "import signal; signal.pause()")
+    monkeypatch.setattr(runner, "TRIAL_COMMAND", hanging)
+    monkeypatch.setattr(runner, "FIXED_WORK_LIMIT_S", 0.1)
+    assert run_in_fresh_process(trial)["error"] == "no result after 0.1 s"
+
+
+def test_offsets_are_aligned_inside_the_file_and_the_same_each_time(
+    trial: Trial,
+) -> None:
+    offsets = draw_offsets(trial, client=0)
+    assert set(offsets) == set(range(0, BLOCKS * BLOCK_SIZE, BLOCK_SIZE))
+    assert draw_offsets(replace(trial, engine="blocking"), client=0) == offsets
+    assert draw_offsets(trial, client=1) != offsets
+    assert draw_offsets(replace(trial, seed=2), client=0) != offsets
+
+
+def test_engines_are_shuffled_by_seed_within_a_repeat(trial: Trial) -> None:
+    trials = [replace(trial, repeat=r, clients=c) for r in (0, 1) for c in range(1, 20)]
+    order = shuffled(trials, seed=1)
+    assert order != trials
+    assert order == shuffled(trials, seed=1)
+    assert order != shuffled(trials, seed=2)
+    assert [trial.repeat for trial in order] == [0] * 19 + [1] * 19
