@@ -117,6 +117,8 @@ def verify_file(path: Path, block_size: int, progress: Progress) -> None:
 
 def refuse_without_direct(path: Path, block_size: int) -> None:
     """Refuse if the file system cannot read one block of the file with ``O_DIRECT``."""
+    if not hasattr(os, "O_DIRECT"):
+        raise RefusalError("this operating system has no O_DIRECT")
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,19 @@ def show_totals(rows: Sequence[Totals]) -> None:
         for row in ranked:
             table.add_row(*_cells(row), end_section=row is ranked[-1])
     console.print(table)
+    _show_failures(rows)
+
+
+def _show_failures(rows: Sequence[Totals]) -> None:
+    """Print each error once: an engine that cannot start fails alike with any number of clients."""
+    failed: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for row in rows:
         if row.error:
-            where = f"{row.engine}/{row.loop}, {row.clients} clients"
-            failure = Text(f"failed: {where}: {row.error}", style="red")
-            console.print(failure, soft_wrap=True)
+            failed[row.engine, row.loop, row.error].append(row.clients)
+    for (engine, loop, error), counts in failed.items():
+        clients = ", ".join(map(str, counts))
+        message = f"failed: {engine}/{loop} with {clients} clients: {error}"
+        console.print(Text(message, style="red"), soft_wrap=True)
 
 
 def show_notes(records: Sequence[Record]) -> None:
