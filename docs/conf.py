@@ -7,7 +7,7 @@ author = "The asyncuring authors"
 project_copyright = "2026, The asyncuring authors"
 version = release = installed_version("asyncuring")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 nitpicky = True
 # Classes of the standard library; no inventory is fetched, so that the docs build offline.
@@ -15,6 +15,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!asyncuring).*")]
 default_role = "code"
 
 autodoc_member_order = "bysource"
+napoleon_use_ivar = True  # the members themselves are listed by autodoc
 autodoc_typehints = "signature"
 
 html_theme = "furo"
