@@ -150,7 +150,9 @@ def ffibuilder() -> FFI:
         print(f"asyncuring: building with io_uring: {reason}")
 
     # A leading underscore marks what cffi generated.
-    sources = sorted(path for path in FOLDER.glob("[a-z]*.c") if library or path.name != "uring.c")
+    sources = sorted(
+        path for path in FOLDER.glob("[a-z]*.c") if library or not path.name.startswith("uring")
+    )
     werror = ["-Werror"] if os.environ.get("ASYNCURING_WERROR") == "1" else []
     macros = []
     if library:

@@ -1,0 +1,100 @@
+/* The boundary: all that Python may call or read, and nothing else.
+ *
+ * Read by cffi (build.py drops the lines that begin with '#') and included by every C file here.
+ * Opaque types, one op, one completion, one set of counters, a dozen functions. Nothing in it
+ * names liburing, a file system or Python, and nothing in it calls back.
+ */
+#pragma once
+#include <stdint.h>
+
+typedef struct asyncuring_driver asyncuring_driver; /* threads that carry ops out */
+typedef struct asyncuring_port asyncuring_port;     /* one event loop's end of a driver */
+
+enum asyncuring_opcode {
+    ASYNCURING_OP_NOP = 0,
+    ASYNCURING_OP_READ = 1,
+    ASYNCURING_OP_WRITE = 2,
+    ASYNCURING_OP_FSYNC = 3,
+    ASYNCURING_OP_FDATASYNC = 4,
+    ASYNCURING_OP_OPEN = 5,
+    ASYNCURING_OP_CLOSE = 6,
+    ASYNCURING_OP_CANCEL = 7
+};
+
+/* One requested operation, as a loop stages it. Which fields count depends on the opcode:
+ *   READ, WRITE      fd, address and length of the buffer, argument = offset in the file
+ *   FSYNC, FDATASYNC fd
+ *   OPEN             address of the path (NUL-terminated), argument = O_* flags, length =
+ * permissions CLOSE            fd CANCEL           argument = the token of the op to cancel
+ */
+typedef struct asyncuring_op {
+    uint64_t token; /* names the op; the bits from ASYNCURING_PORT_SHIFT up name its port */
+    uint64_t address;
+    uint64_t argument;
+    int32_t fd;
+    uint32_t length;
+    uint32_t opcode;
+    uint32_t reserved;
+} asyncuring_op;
+
+/* result: a count (or an fd, for OPEN), or a negative errno. */
+typedef struct asyncuring_completion {
+    uint64_t token;
+    int64_t result;
+} asyncuring_completion;
+
+typedef struct asyncuring_counters {
+    uint64_t enters;  /* io_uring_enter calls */
+    uint64_t wakeups; /* times a thread of the driver slept and was woken */
+    uint64_t rings;   /* times a loop's doorbell was rung */
+} asyncuring_counters;
+
+/* Where a driver's start failed. */
+enum asyncuring_stage {
+    ASYNCURING_STAGE_RESOURCES = 0, /* memory, eventfd or thread */
+    ASYNCURING_STAGE_SETUP = 1,     /* io_uring_setup(2) */
+    ASYNCURING_STAGE_FEATURES = 2,  /* the kernel's io_uring lacks a feature we rely on */
+    ASYNCURING_STAGE_FIRST_READ = 3 /* the ring exists, but a real read through it failed */
+};
+
+typedef struct asyncuring_start_error {
+    int32_t stage;
+    int32_t error; /* an errno */
+} asyncuring_start_error;
+
+enum { ASYNCURING_PORT_SHIFT = 48 };
+
+/* 1 if this build contains the uring driver. */
+int asyncuring_has_uring(void);
+/* "2.3", or "unknown"; NULL without liburing. */
+const char *asyncuring_liburing_version(void);
+/* Which kernel opcodes (IORING_OP_*) work: one byte each; the count filled, or a negative errno. */
+int asyncuring_uring_probe(uint8_t *supported, unsigned count);
+
+/* Start a driver and its threads; NULL and *error on failure. */
+asyncuring_driver *asyncuring_uring_start(asyncuring_start_error *error);
+asyncuring_driver *asyncuring_threads_start(unsigned threads, asyncuring_start_error *error);
+/* Stop the threads and free everything. Every port must be detached. */
+void asyncuring_driver_stop(asyncuring_driver *driver);
+/* In a forked child: close the inherited fds and touch nothing else of the parent's. */
+void asyncuring_driver_abandon(asyncuring_driver *driver);
+void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *counters);
+
+/* Attach one event loop. Up to `depth` ops and as many cancels may be in flight. NULL and errno in
+ * *error if there is no room. All other port functions belong to the attaching loop's thread. */
+asyncuring_port *asyncuring_port_attach(asyncuring_driver *driver, unsigned depth, int *error);
+/* Hand the port back, to be used by another loop. Nothing may be in flight. */
+void asyncuring_port_detach(asyncuring_port *port);
+unsigned asyncuring_port_index(const asyncuring_port *port);
+int asyncuring_port_fd(const asyncuring_port *port);
+/* Room for 2 * depth ops, to be filled before an exchange. */
+asyncuring_op *asyncuring_port_staging(asyncuring_port *port);
+/* Submit the first `staged` ops of the staging area and reap up to `limit` completions into `out`;
+ * returns how many. Fewer than `limit` means that none is left and the doorbell is armed: the
+ * port's fd becomes readable with the next completion. `rung`: called because it was readable. */
+unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
+                                  asyncuring_completion *out, unsigned limit, int rung);
+
+/* statx(2) STATX_DIOALIGN (Linux 6.1): the alignment O_DIRECT wants of memory and of offsets and
+ * lengths, in bytes. 0, or a negative errno; -EOPNOTSUPP if the file does not report one. */
+int asyncuring_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);

@@ -1,0 +1,58 @@
+/* What every driver is made of: one queue of ops, one doorbell, its ports and its counters.
+ *
+ * A driver's kind (uring.c, threads.c) adds the threads that take ops from the queue, carry them
+ * out and deliver their completions to the ports that the tokens name.
+ */
+#pragma once
+#include "boundary.h"
+#include "doorbell.h"
+#include "queue.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* 64 Ki ops and cancels may be outstanding in one driver (3 MiB, touched as used). With the 512 of
+ * a port of depth 256 that serves 128 event loops. */
+#define DRIVER_QUEUE_LOG2 16
+#define DRIVER_PORTS_MAX 1024
+
+struct driver_kind {
+    void (*stop)(asyncuring_driver *driver);    /* join the threads, free what the kind owns */
+    void (*abandon)(asyncuring_driver *driver); /* forked child: close the kind's fds */
+};
+
+struct asyncuring_driver {
+    struct queue ops; /* producers: the ports; consumer: the kind's thread(s), one at a time */
+    struct doorbell doorbell;
+    _Atomic bool stopping;
+    const struct driver_kind *kind;
+    void *kind_state;
+    _Atomic uint64_t enters, wakeups, rings;
+
+    pthread_mutex_t attaching; /* guards what follows: attaching and detaching only */
+    _Atomic(asyncuring_port *) ports[DRIVER_PORTS_MAX];
+    unsigned ports_count;
+    unsigned reserved; /* cells of `ops` promised to ports */
+    asyncuring_port *idle_ports;
+};
+
+/* driver.c */
+asyncuring_driver *driver_create(const struct driver_kind *kind, void *kind_state, int *error);
+void driver_destroy(asyncuring_driver *driver);
+/* Start a thread with every signal blocked: signals belong to the program. 0 or an errno. */
+int driver_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
+static inline void driver_count(_Atomic uint64_t *counter)
+{
+    /* relaxed: a statistic, read by nobody who concludes anything from its order. */
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* port.c */
+asyncuring_port *driver_port_of(asyncuring_driver *driver, uint64_t token);
+void port_deliver(asyncuring_port *port, uint64_t token, int64_t result);
+void port_ring(asyncuring_port *port);
+void port_destroy(asyncuring_port *port);
+void port_abandon(asyncuring_port *port);
+
+/* The bit of a ring's user_data that no token has; see uring.c. */
+#define TOKEN_PORT_MASK 0x7fff

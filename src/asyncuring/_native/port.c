@@ -1,0 +1,175 @@
+/* Ports: where ops of one event loop go in and their completions come out.
+ *
+ * A port is never freed before its driver: the thread that pushed the last completion may still be
+ * about to ring the doorbell when the loop has already seen that completion and detached. Detached
+ * ports are kept for the next loop instead; a late ring is then a spurious wake-up, no more.
+ */
+#include "driver.h"
+#include <sys/syscall.h>
+
+struct asyncuring_port {
+    struct queue completions; /* producers: the driver's threads; consumer: the loop */
+    struct doorbell doorbell;
+    asyncuring_driver *driver;
+    asyncuring_op *staging;
+    asyncuring_port *next_idle;
+    unsigned index;
+    unsigned depth;
+    bool armed; /* the loop's own memory of having armed the doorbell */
+};
+
+static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, int *error)
+{
+    unsigned outstanding = 2 * depth, log2 = 0; /* every op, and a cancel for each */
+    while ((1u << log2) < outstanding)
+        log2++;
+    if (driver->ports_count == DRIVER_PORTS_MAX ||
+        driver->reserved + outstanding > (1u << DRIVER_QUEUE_LOG2)) {
+        *error = EUSERS;
+        return NULL;
+    }
+    void *memory = NULL;
+    if (posix_memalign(&memory, QUEUE_CACHE_LINE, sizeof(asyncuring_port)) != 0) {
+        *error = ENOMEM;
+        return NULL;
+    }
+    asyncuring_port *port = memset(memory, 0, sizeof(asyncuring_port));
+    *error = doorbell_create(&port->doorbell, false);
+    if (*error == 0) {
+        port->staging = calloc(outstanding, sizeof *port->staging);
+        bool created = queue_create(&port->completions, log2, sizeof(asyncuring_completion));
+        *error = created && port->staging ? 0 : ENOMEM;
+    }
+    if (*error != 0) {
+        port_destroy(port);
+        return NULL;
+    }
+    port->driver = driver;
+    port->depth = depth;
+    port->index = driver->ports_count++;
+    driver->reserved += outstanding;
+    /* release: partner of driver_port_of. */
+    atomic_store_explicit(&driver->ports[port->index], port, memory_order_release);
+    return port;
+}
+
+asyncuring_port *asyncuring_port_attach(asyncuring_driver *driver, unsigned depth, int *error)
+{
+    pthread_mutex_lock(&driver->attaching);
+    asyncuring_port **link = &driver->idle_ports;
+    while (*link && (*link)->depth != depth)
+        link = &(*link)->next_idle;
+    asyncuring_port *port = *link;
+    if (port) {
+        *link = port->next_idle;
+        *error = 0;
+    } else {
+        port = port_create(driver, depth, error);
+    }
+    pthread_mutex_unlock(&driver->attaching);
+    return port;
+}
+
+void asyncuring_port_detach(asyncuring_port *port)
+{
+    asyncuring_driver *driver = port->driver;
+    pthread_mutex_lock(&driver->attaching);
+    port->next_idle = driver->idle_ports;
+    driver->idle_ports = port;
+    pthread_mutex_unlock(&driver->attaching);
+}
+
+void port_destroy(asyncuring_port *port)
+{
+    queue_destroy(&port->completions);
+    doorbell_destroy(&port->doorbell);
+    free(port->staging);
+    free(port);
+}
+
+void port_abandon(asyncuring_port *port)
+{
+    doorbell_destroy(&port->doorbell);
+}
+
+asyncuring_port *driver_port_of(asyncuring_driver *driver, uint64_t token)
+{
+    unsigned index = token >> ASYNCURING_PORT_SHIFT & TOKEN_PORT_MASK;
+    /* acquire: partner of port_create's release. */
+    return atomic_load_explicit(&driver->ports[index], memory_order_acquire);
+}
+
+unsigned asyncuring_port_index(const asyncuring_port *port)
+{
+    return port->index;
+}
+
+int asyncuring_port_fd(const asyncuring_port *port)
+{
+    return port->doorbell.fd;
+}
+
+asyncuring_op *asyncuring_port_staging(asyncuring_port *port)
+{
+    return port->staging;
+}
+
+void port_deliver(asyncuring_port *port, uint64_t token, int64_t result)
+{
+    const asyncuring_completion completion = {.token = token, .result = result};
+    queue_push(&port->completions, &completion, 1);
+}
+
+void port_ring(asyncuring_port *port)
+{
+    if (doorbell_ring(&port->doorbell))
+        driver_count(&port->driver->rings);
+}
+
+unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
+                                  asyncuring_completion *out, unsigned limit, int rung)
+{
+    if (staged > 0) {
+        queue_push(&port->driver->ops, port->staging, staged);
+        doorbell_ring(&port->driver->doorbell);
+    }
+    /* We are awake: nobody need ring. If somebody did already, his ring is on the fd, or will be
+     * in a moment; then the loop is woken once for nothing. */
+    if (port->armed && !doorbell_disarm(&port->doorbell))
+        rung = 1;
+    port->armed = false;
+    if (rung)
+        doorbell_wait(&port->doorbell);
+
+    unsigned count = 0;
+    for (;;) {
+        const asyncuring_completion *completion;
+        while (count < limit && (completion = queue_front(&port->completions))) {
+            out[count++] = *completion;
+            queue_pop(&port->completions);
+        }
+        if (count == limit || port->armed)
+            return count;
+        doorbell_arm(&port->doorbell);
+        port->armed = true; /* and look once more: see doorbell.h */
+    }
+}
+
+int asyncuring_direct_alignment(int fd, uint32_t *memory, uint32_t *offset)
+{
+#if defined(__linux__) && defined(SYS_statx)
+    /* linux/stat.h before 6.1 lacks these, and struct statx is 256 bytes in every version. */
+    enum { WANT_DIOALIGN = 0x2000, EMPTY_PATH = 0x1000, MASK = 0, MEMORY = 38, OFFSET = 39 };
+    uint32_t words[64] = {0};
+    if (syscall(SYS_statx, fd, "", EMPTY_PATH, WANT_DIOALIGN, words) < 0)
+        return -errno;
+    if (!(words[MASK] & WANT_DIOALIGN) || words[OFFSET] == 0)
+        return -EOPNOTSUPP;
+    *memory = words[MEMORY];
+    *offset = words[OFFSET];
+    return 0;
+#else
+    (void)fd, (void)memory, (void)offset;
+    return -EOPNOTSUPP;
+#endif
+}

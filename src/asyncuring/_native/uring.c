@@ -1,0 +1,344 @@
+/* The `uring` driver: one thread owns an io_uring and serves every port.
+ *
+ * The thread takes a SMALL batch of ops from the queue, turns them into SQEs, enters the kernel
+ * once, delivers the completions that are there and rings each port's doorbell once. The batch is
+ * small on purpose: reads that the page cache can serve are copied during io_uring_enter, so a
+ * batch of everything that is queued would make this thread and Python take turns instead of
+ * working at the same time (measured: half the throughput).
+ *
+ * A token serves as user_data as it is: it names the port in its upper bits, so the thread keeps no
+ * table of ops in flight, only their number, which never exceeds the completion queue.
+ */
+#define _GNU_SOURCE /* liburing.h */
+#include "uring.h"
+#include "driver.h"
+#include <stdio.h>
+#include <time.h>
+
+/* user_data of the read that waits for our own doorbell. Not a token: those count from 1. */
+#define DOORBELL_USER_DATA 0
+/* After an error that may pass (EAGAIN, ENOMEM) with nothing to reap: try again after this. */
+#define RETRY_NANOSECONDS 1000000
+struct ring_thread {
+    asyncuring_driver *driver;
+    pthread_t thread;
+    struct io_uring ring;
+    unsigned in_kernel;    /* SQEs prepared and not yet completed, the doorbell's read excepted */
+    bool doorbell_reading; /* a read of our doorbell is in the kernel */
+    uint64_t doorbell_value;
+    int broken;                                 /* an errno, once io_uring_enter failed for good */
+    asyncuring_port *touched[DRIVER_PORTS_MAX]; /* ports to ring after this batch */
+    unsigned touched_count;
+
+    /* How the thread's start went; the starting thread waits for it. */
+    pthread_mutex_t starting;
+    pthread_cond_t started;
+    bool reported;
+    asyncuring_start_error start;
+};
+
+/* ---- one op to one SQE ---- */
+
+static void prepare(struct io_uring_sqe *sqe, const asyncuring_op *op)
+{
+    sqe->user_data = op->token;
+    sqe->fd = op->fd;
+    switch (op->opcode) {
+    case ASYNCURING_OP_READ:
+    case ASYNCURING_OP_WRITE:
+        sqe->opcode = op->opcode == ASYNCURING_OP_READ ? IORING_OP_READ : IORING_OP_WRITE;
+        sqe->addr = op->address;
+        sqe->len = op->length;
+        sqe->off = op->argument;
+        break;
+    case ASYNCURING_OP_FSYNC:
+        sqe->opcode = IORING_OP_FSYNC;
+        break;
+    case ASYNCURING_OP_FDATASYNC:
+        sqe->opcode = IORING_OP_FSYNC;
+        sqe->fsync_flags = IORING_FSYNC_DATASYNC;
+        break;
+    case ASYNCURING_OP_OPEN:
+        sqe->opcode = IORING_OP_OPENAT;
+        sqe->fd = AT_FDCWD;
+        sqe->addr = op->address;
+        sqe->open_flags = (uint32_t)op->argument;
+        sqe->len = op->length;
+        break;
+    case ASYNCURING_OP_CLOSE:
+        sqe->opcode = IORING_OP_CLOSE;
+        break;
+    case ASYNCURING_OP_CANCEL:
+        sqe->opcode = IORING_OP_ASYNC_CANCEL;
+        sqe->fd = -1;
+        sqe->addr = op->argument;
+        break;
+    default:
+        sqe->opcode = IORING_OP_NOP;
+        break;
+    }
+}
+
+/* ---- delivery ---- */
+
+static void deliver(struct ring_thread *self, uint64_t token, int64_t result)
+{
+    asyncuring_port *port = driver_port_of(self->driver, token);
+    port_deliver(port, token, result);
+    for (unsigned i = 0; i < self->touched_count; i++)
+        if (self->touched[i] == port)
+            return;
+    self->touched[self->touched_count++] = port;
+}
+
+static void ring_touched_ports(struct ring_thread *self)
+{
+    for (unsigned i = 0; i < self->touched_count; i++)
+        port_ring(self->touched[i]);
+    self->touched_count = 0;
+}
+
+static unsigned reap(struct ring_thread *self)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head, count = 0;
+    io_uring_for_each_cqe(&self->ring, head, cqe)
+    {
+        count++;
+        if (cqe->user_data == DOORBELL_USER_DATA) {
+            self->doorbell_reading = false;
+            continue;
+        }
+        self->in_kernel--;
+        deliver(self, cqe->user_data, cqe->res);
+    }
+    io_uring_cq_advance(&self->ring, count);
+    ring_touched_ports(self);
+    return count;
+}
+
+/* ---- the loop ---- */
+
+static unsigned take_batch(struct ring_thread *self)
+{
+    struct queue *ops = &self->driver->ops;
+    unsigned count = 0;
+    const asyncuring_op *op;
+    /* The kernel may take less than a whole batch; then the rest is still in the way. */
+    unsigned room = io_uring_sq_space_left(&self->ring) - 1;
+    if (room > BATCH_OPS)
+        room = BATCH_OPS;
+    while (count < room && self->in_kernel < IN_KERNEL_MAX && (op = queue_front(ops))) {
+        prepare(ring_sqe(&self->ring), op);
+        queue_pop(ops);
+        self->in_kernel++;
+        count++;
+    }
+    return count;
+}
+
+/* io_uring_enter failed for good (a seccomp filter installed later, say): what the kernel has not
+ * taken fails with that error, now and from now on. What it has taken it still completes. */
+static void break_down(struct ring_thread *self, int error)
+{
+    if (!self->broken)
+        fprintf(stderr, "asyncuring: io_uring_enter: %s; every further operation fails\n",
+                strerror(error));
+    self->broken = error;
+    struct io_uring_sq *sq = &self->ring.sq;
+    unsigned mask = *sq->kring_mask;
+    for (unsigned i = io_uring_sq_ready(&self->ring); i > 0; i--) {
+        struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - i) & mask];
+        if (sqe->user_data == DOORBELL_USER_DATA)
+            self->doorbell_reading = false;
+        else {
+            self->in_kernel--;
+            deliver(self, sqe->user_data, -error);
+        }
+    }
+    ring_touched_ports(self);
+}
+
+static void fail_queued(struct ring_thread *self)
+{
+    struct queue *ops = &self->driver->ops;
+    const asyncuring_op *op;
+    while ((op = queue_front(ops))) {
+        uint64_t token = op->token;
+        queue_pop(ops);
+        deliver(self, token, -self->broken);
+        ring_touched_ports(self);
+    }
+}
+
+/* Submit what is prepared; run what the kernel has deferred; wait for `wait` completions. */
+static void enter(struct ring_thread *self, unsigned wait)
+{
+    driver_count(&self->driver->enters);
+    int result = wait ? io_uring_submit_and_wait(&self->ring, wait)
+                      : io_uring_submit_and_get_events(&self->ring);
+    if (result >= 0 || result == -EINTR)
+        return;
+    if (result == -EAGAIN || result == -EBUSY || result == -ENOMEM) {
+        /* The kernel is short of something; our own completions may free it. */
+        if (io_uring_cq_ready(&self->ring) == 0)
+            nanosleep(&(struct timespec){.tv_nsec = RETRY_NANOSECONDS}, NULL);
+        return;
+    }
+    break_down(self, -result);
+}
+
+static bool has_reason_to_stay_awake(struct ring_thread *self)
+{
+    return queue_front(&self->driver->ops) != NULL ||
+           atomic_load_explicit(&self->driver->stopping, memory_order_seq_cst);
+}
+
+/* Put a read of the doorbell into the ring, so that one wait serves completions and rings. */
+static void doorbell_read(struct ring_thread *self)
+{
+    struct io_uring_sqe *sqe = ring_sqe(&self->ring);
+    io_uring_prep_read(sqe, self->driver->doorbell.fd, &self->doorbell_value,
+                       sizeof self->doorbell_value, 0);
+    sqe->user_data = DOORBELL_USER_DATA;
+    self->doorbell_reading = true;
+}
+
+/* Nothing to do: sleep until an op is queued or a completion arrives. */
+static void sleep_until_work(struct ring_thread *self)
+{
+    struct doorbell *doorbell = &self->driver->doorbell;
+    doorbell_arm(doorbell);
+    bool awake = has_reason_to_stay_awake(self); /* armed, and looked once more: doorbell.h */
+    if (!awake) {
+        driver_count(&self->driver->wakeups);
+        if (self->broken && self->in_kernel > 0) {
+            nanosleep(&(struct timespec){.tv_nsec = RETRY_NANOSECONDS}, NULL);
+        } else if (self->broken || (self->in_kernel == 0 && !self->doorbell_reading)) {
+            doorbell_wait(doorbell); /* the short way: no completion can arrive */
+            return;
+        } else {
+            if (!self->doorbell_reading)
+                doorbell_read(self);
+            enter(self, 1);
+        }
+    }
+    /* Awake, and not (only) by the doorbell: nobody need ring any more. A ring that is on its way
+     * is taken off the fd by the ring's own read, or else by us. */
+    if (!doorbell_disarm(doorbell) && !self->doorbell_reading)
+        doorbell_wait(doorbell);
+}
+
+static void ring_loop(struct ring_thread *self)
+{
+    for (;;) {
+        unsigned taken = 0;
+        if (self->broken)
+            fail_queued(self);
+        else
+            taken = take_batch(self);
+        if (!self->broken && io_uring_sq_ready(&self->ring) > 0)
+            enter(self, 0);
+        unsigned reaped = reap(self);
+        if (taken > 0 || reaped > 0)
+            continue;
+        if (atomic_load_explicit(&self->driver->stopping, memory_order_seq_cst) &&
+            self->in_kernel == 0 && queue_front(&self->driver->ops) == NULL)
+            return;
+        sleep_until_work(self);
+    }
+}
+
+/* The kernel may not write into our doorbell_value after we have freed it. */
+static void end_doorbell_read(struct ring_thread *self)
+{
+    if (self->broken || !self->doorbell_reading)
+        return;
+    doorbell_arm(&self->driver->doorbell);
+    doorbell_ring(&self->driver->doorbell);
+    while (self->doorbell_reading && !self->broken) {
+        enter(self, 1);
+        reap(self);
+    }
+}
+
+static void report_start(struct ring_thread *self)
+{
+    pthread_mutex_lock(&self->starting);
+    self->reported = true;
+    pthread_cond_signal(&self->started);
+    pthread_mutex_unlock(&self->starting);
+}
+
+static void *ring_run(void *argument)
+{
+    struct ring_thread *self = argument;
+    /* Created here: with SINGLE_ISSUER the creating thread is the only one that may submit. */
+    int created = ring_create(&self->ring, &self->start);
+    report_start(self);
+    if (created < 0)
+        return NULL;
+    ring_loop(self);
+    end_doorbell_read(self);
+    io_uring_queue_exit(&self->ring);
+    return NULL;
+}
+
+/* ---- the driver ---- */
+
+static void ring_free(struct ring_thread *self)
+{
+    pthread_join(self->thread, NULL);
+    pthread_mutex_destroy(&self->starting);
+    pthread_cond_destroy(&self->started);
+    free(self);
+}
+
+static void uring_stop(asyncuring_driver *driver)
+{
+    atomic_store_explicit(&driver->stopping, true, memory_order_seq_cst);
+    doorbell_ring(&driver->doorbell);
+    ring_free(driver->kind_state);
+}
+
+static void uring_abandon(asyncuring_driver *driver)
+{
+    struct ring_thread *self = driver->kind_state;
+    close(self->ring.ring_fd);
+}
+
+static const struct driver_kind uring_kind = {.stop = uring_stop, .abandon = uring_abandon};
+
+asyncuring_driver *asyncuring_uring_start(asyncuring_start_error *error)
+{
+    *error = (asyncuring_start_error){ASYNCURING_STAGE_RESOURCES, ENOMEM};
+    struct ring_thread *self = calloc(1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->driver = driver_create(&uring_kind, self, &error->error);
+    if (!self->driver) {
+        free(self);
+        return NULL;
+    }
+    pthread_mutex_init(&self->starting, NULL);
+    pthread_cond_init(&self->started, NULL);
+    asyncuring_driver *driver = self->driver;
+    error->error = driver_thread_start(&self->thread, ring_run, self);
+    if (error->error != 0) {
+        pthread_mutex_destroy(&self->starting);
+        pthread_cond_destroy(&self->started);
+        free(self);
+        driver_destroy(driver);
+        return NULL;
+    }
+    pthread_mutex_lock(&self->starting);
+    while (!self->reported)
+        pthread_cond_wait(&self->started, &self->starting);
+    pthread_mutex_unlock(&self->starting);
+    *error = self->start;
+    if (error->error == 0)
+        return driver;
+    ring_free(self);
+    driver_destroy(driver);
+    return NULL;
+}

@@ -1,0 +1,112 @@
+/* An io_uring that works: its creation, its first read, and what the kernel supports. */
+#define _GNU_SOURCE /* memfd_create, liburing.h */
+#include "uring.h"
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Only io-wq's workers for streams are unlimited by default; these block in pipes and the like. */
+#define STREAM_WORKERS_MAX 64
+
+#ifndef IORING_SETUP_COOP_TASKRUN
+#define IORING_SETUP_COOP_TASKRUN (1U << 8)
+#endif
+#ifndef IORING_SETUP_SINGLE_ISSUER
+#define IORING_SETUP_SINGLE_ISSUER (1U << 12)
+#endif
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1U << 13)
+#endif
+
+static int create(struct io_uring *ring, asyncuring_start_error *error)
+{
+    /* Newest first; a kernel that does not know a flag answers EINVAL. DEFER_TASKRUN (6.1) runs
+     * completions when we enter and not by interrupting us; COOP_TASKRUN (5.19) nearly so. */
+    static const unsigned flags[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+                                     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN,
+                                     IORING_SETUP_COOP_TASKRUN, 0};
+    int result = -EINVAL;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags && result == -EINVAL; i++) {
+        struct io_uring_params params = {.flags = flags[i] | IORING_SETUP_CQSIZE,
+                                         .cq_entries = RING_CQ_ENTRIES};
+        result = io_uring_queue_init_params(RING_SQ_ENTRIES, ring, &params);
+    }
+    if (result < 0) {
+        *error = (asyncuring_start_error){ASYNCURING_STAGE_SETUP, -result};
+        return -1;
+    }
+    /* NODROP (5.5): a completion is never dropped. */
+    if (!(ring->features & IORING_FEAT_NODROP)) {
+        io_uring_queue_exit(ring);
+        *error = (asyncuring_start_error){ASYNCURING_STAGE_FEATURES, ENOSYS};
+        return -1;
+    }
+    unsigned workers[2] = {0, STREAM_WORKERS_MAX};
+    /* 5.15; an older kernel keeps its own limits. */
+    (void)io_uring_register_iowq_max_workers(ring, workers);
+    return 0;
+}
+
+/* Read something real: a sandbox may allow io_uring_setup and forbid the rest. */
+static int first_read(struct io_uring *ring)
+{
+    static const char written[8] = "asyncur";
+    char read_back[8] = {0};
+    int fd = memfd_create("asyncuring-probe", MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = -EIO;
+    if (write(fd, written, sizeof written) == sizeof written) {
+        struct io_uring_sqe *sqe = ring_sqe(ring);
+        io_uring_prep_read(sqe, fd, read_back, sizeof read_back, 0);
+        struct io_uring_cqe *cqe;
+        do
+            result = io_uring_submit_and_wait(ring, 1);
+        while (result == -EINTR || result == -EAGAIN);
+        if (result >= 0)
+            result = io_uring_peek_cqe(ring, &cqe);
+        if (result == 0) {
+            result = cqe->res;
+            io_uring_cqe_seen(ring, cqe);
+        }
+        if (result >= 0)
+            result = memcmp(written, read_back, sizeof written) == 0 ? 0 : -EIO;
+    }
+    close(fd);
+    return result;
+}
+
+int ring_create(struct io_uring *ring, asyncuring_start_error *error)
+{
+    if (create(ring, error) < 0)
+        return -1;
+    int result = first_read(ring);
+    if (result == 0)
+        return 0;
+    io_uring_queue_exit(ring);
+    *error = (asyncuring_start_error){ASYNCURING_STAGE_FIRST_READ, -result};
+    return -1;
+}
+
+int asyncuring_has_uring(void)
+{
+    return 1;
+}
+
+const char *asyncuring_liburing_version(void)
+{
+    return ASYNCURING_LIBURING_VERSION; /* build.py: its header does not say before 2.4 */
+}
+
+int asyncuring_uring_probe(uint8_t *supported, unsigned count)
+{
+    struct io_uring_probe *probe = io_uring_get_probe();
+    if (!probe)
+        return -ENOSYS;
+    for (unsigned i = 0; i < count; i++)
+        supported[i] = i <= probe->last_op && io_uring_opcode_supported(probe, (int)i);
+    int known = probe->last_op + 1;
+    io_uring_free_probe(probe);
+    return known;
+}
