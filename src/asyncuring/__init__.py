@@ -1,0 +1,32 @@
+"""Async file IO for storage engines: positional reads and writes on io_uring.
+
+`open_file` opens a file; `await uring_file.read_at(buf, off)` reads into a buffer of yours, from
+asyncio, uvloop and trio tasks. A background thread in C owns the io_uring and serves every event
+loop of the process; where io_uring is forbidden, native threads do the same behind the same queue.
+
+An await never ends while the kernel can still touch its buffer.
+"""
+
+from ._errors import (
+    ClosedFileError,
+    DriverUnavailableError,
+    EndOfFileError,
+    ForkedProcessError,
+)
+from ._file import UringFile
+from ._opening import open_file
+from ._statistics import DriverStatistics, Statistics, statistics
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClosedFileError",
+    "DriverStatistics",
+    "DriverUnavailableError",
+    "EndOfFileError",
+    "ForkedProcessError",
+    "Statistics",
+    "UringFile",
+    "open_file",
+    "statistics",
+]

@@ -1,0 +1,70 @@
+"""What callers pass in, checked at the call: buffers and offsets. Knows nothing of ours."""
+
+from __future__ import annotations
+
+import array
+import mmap
+import operator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sys
+    from collections.abc import Callable
+
+    if sys.version_info >= (3, 12):
+        from collections.abc import Buffer
+    else:
+        from typing_extensions import Buffer
+
+__all__ = ["byte_view", "checked_offset", "pinned"]
+
+# loff_t is signed, and io_uring takes its -1 for "the current position" (io_uring_enter(2)).
+_OFFSET_MAX = 2**63 - 1
+
+# Buffers of these types hold plain data; others are asked whether they hold Python objects.
+_PLAIN_TYPES = frozenset({bytearray, bytes, array.array, mmap.mmap})
+
+
+def checked_offset(off: int) -> int:
+    """Return `off` as an int that the kernel takes; ValueError or TypeError otherwise."""
+    off = operator.index(off)
+    if not 0 <= off <= _OFFSET_MAX:
+        message = f"offset must be between 0 and 2**63 - 1, not {off}"
+        raise ValueError(message)
+    return off
+
+
+def pinned(export: Callable[[Any], Any], buf: Buffer) -> Any:
+    """Export `buf` for as long as the result lives; TypeError, BufferError or ValueError."""
+    try:
+        pin = export(buf)
+    except (TypeError, ValueError, BufferError) as error:
+        raise _unusable(buf, error) from None
+    if type(buf) not in _PLAIN_TYPES and "O" in memoryview(buf).format:
+        message = f"a buffer of Python objects ({type(buf).__name__}) cannot be read or written"
+        raise TypeError(message)
+    return pin
+
+
+def _unusable(buf: Buffer, error: Exception) -> Exception:
+    """Say which of the three things is wrong with `buf`."""
+    kind = type(buf).__name__
+    try:
+        view = memoryview(buf)
+    except TypeError:
+        return TypeError(f"a buffer (bytearray, memoryview, …) is needed, not {kind}")
+    except ValueError as closed:  # a closed mmap, a released memoryview
+        return closed
+    if not view.c_contiguous:
+        return BufferError(f"the buffer ({kind}) is not C-contiguous")
+    if view.readonly:
+        return BufferError(f"a writable buffer is needed to read into; {kind} is read-only")
+    return error
+
+
+def byte_view(buf: Buffer) -> memoryview:
+    """View any C-contiguous buffer as bytes, without a copy."""
+    with memoryview(buf) as view:
+        if not view.c_contiguous:
+            raise _unusable(buf, BufferError())
+        return view.cast("B")

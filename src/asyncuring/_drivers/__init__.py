@@ -1,0 +1,90 @@
+"""Drivers: ways of carrying out ops. Here are the interfaces; `native.py` has those in C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncuring._op import Op
+
+__all__ = ["Counters", "Driver", "Port"]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What a driver counted since it started.
+
+    Attributes:
+        enters: io_uring_enter(2) calls.
+        wakeups: times a thread of the driver went to sleep and was woken.
+        rings: times the doorbell of a loop was rung, each at most one wake-up of that loop.
+    """
+
+    enters: int = 0
+    wakeups: int = 0
+    rings: int = 0
+
+
+class Port(Protocol):
+    """One event loop's end of a driver. All of it belongs to that loop's thread."""
+
+    fd: int
+    """Readable when completions have come since the last exchange that left none."""
+
+    token_base: int
+    """What the port wants or-ed into the tokens of its ops."""
+
+    reap_limit: int
+    """The most completions that one exchange returns."""
+
+    def exchange(self, ops: Sequence[Op], *, rung: bool) -> Sequence[tuple[int, int]]:
+        """Submit `ops`; return completions as (token, result).
+
+        rung: called because `fd` was readable. As many completions as `reap_limit` means that
+        there may be more, and that nothing will ring for them.
+        """
+        ...
+
+    def detach(self) -> None:
+        """Give the port back; nothing is in flight."""
+        ...
+
+
+class Driver(Protocol):
+    """A running driver."""
+
+    name: str
+
+    def pin_readable(self, buffer: Any) -> Any:
+        """Export `buffer` until the pin is dropped; len(pin) is its size in bytes."""
+        ...
+
+    def pin_writable(self, buffer: Any) -> Any:
+        """Likewise, for a buffer that will be written to."""
+        ...
+
+    def direct_alignment(self, fd: int) -> tuple[int, int] | None:
+        """Alignment in bytes that direct IO wants of memory, and of offsets and lengths.
+
+        None if nobody can tell.
+        """
+        ...
+
+    def attach(self, depth: int) -> Port:
+        """Make a port through which at most `depth` ops and as many cancels are in flight."""
+        ...
+
+    def counters(self) -> Counters:
+        """Read the counters; from any thread."""
+        ...
+
+    def stop(self) -> None:
+        """End the driver's threads. Every port is detached."""
+        ...
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what was inherited from the parent."""
+        ...

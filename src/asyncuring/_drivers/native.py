@@ -1,0 +1,229 @@
+"""The drivers in C: `uring` and `threads`. The only file that talks to `_native._core`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asyncuring._errors import DriverUnavailableError
+from asyncuring._native._core import ffi, lib
+
+from . import Counters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from asyncuring._op import Op
+
+__all__ = [
+    "NativeDriver",
+    "liburing_version",
+    "start_threads",
+    "start_uring",
+    "supported_opcodes",
+]
+
+# struct asyncuring_op and asyncuring_completion of boundary.h: native sizes, no padding.
+_OP = struct.Struct("=QQQiII4x")
+_COMPLETION = struct.Struct("=Qq")
+
+_cast_address = partial(ffi.cast, "uintptr_t")
+
+# One reap's worth: it bounds how long a wake-up keeps the loop from everything else, at some
+# 1 us per completion.
+_REAP_LIMIT = 64
+
+_SECCOMP = (
+    "a seccomp filter forbids io_uring (Docker's and containerd's default profile does)",
+    (
+        "Run the container with a profile that allows io_uring_setup, io_uring_enter and "
+        "io_uring_register, or use driver='threads'"
+    ),
+)
+_TOO_OLD = (
+    (
+        "the kernel has no io_uring, or is too old for it (5.6 is the oldest that serves), "
+        "or a sandbox (gVisor, rootless podman) hides it"
+    ),
+    "Run on a newer kernel or outside the sandbox, or use driver='threads'",
+)
+_MEMLOCK = (
+    "the limit on locked memory (RLIMIT_MEMLOCK) does not admit a ring",
+    "Raise `ulimit -l` (LimitMEMLOCK= in a systemd unit), or use driver='threads'",
+)
+_DISABLED = (
+    "the sysctl kernel.io_uring_disabled is {value}",
+    (
+        "Set it to 0 (as root: sysctl kernel.io_uring_disabled=0), or, if it is 1, join the group "
+        "that kernel.io_uring_group names, or use driver='threads'"
+    ),
+)
+_FILES = (
+    "the process or the system is out of file descriptors",
+    "Raise `ulimit -n`, or close what is not needed",
+)
+_NOT_BUILT = (
+    (
+        "this build of asyncuring has no io_uring: liburing was not there when it was compiled, "
+        "or this is not Linux"
+    ),
+    "Install liburing's development files and build again, or use driver='threads'",
+)
+_OTHER = (
+    "the kernel refused to create a ring that works",
+    "`python -m asyncuring` tells more; driver='threads' needs no io_uring",
+)
+
+_CAUSES = {
+    errno.EPERM: _SECCOMP,
+    errno.EACCES: _SECCOMP,
+    errno.ENOSYS: _TOO_OLD,
+    errno.EINVAL: _TOO_OLD,
+    errno.ENOMEM: _MEMLOCK,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+}
+
+
+def _io_uring_disabled() -> int:
+    """Return the sysctl kernel.io_uring_disabled (Linux 6.6; 0 before)."""
+    try:
+        return int(Path("/proc/sys/kernel/io_uring_disabled").read_text(encoding="ascii"))
+    except (FileNotFoundError, PermissionError):
+        return 0
+
+
+def _unavailable(number: int) -> DriverUnavailableError:
+    cause, remedy = _CAUSES.get(number, _OTHER)
+    disabled = _io_uring_disabled() if number == errno.EPERM else 0
+    if disabled:
+        cause, remedy = _DISABLED[0].format(value=disabled), _DISABLED[1]
+    return DriverUnavailableError("uring", cause, remedy, number)
+
+
+def start_uring() -> NativeDriver:
+    """Start the ring thread; it has done a real read through its ring when this returns.
+
+    Raises:
+        DriverUnavailableError: with the likely cause and its remedy.
+    """
+    if not lib.asyncuring_has_uring():
+        raise DriverUnavailableError("uring", *_NOT_BUILT)
+    error = ffi.new("asyncuring_start_error *")
+    driver = lib.asyncuring_uring_start(error)
+    if driver == ffi.NULL:
+        raise _unavailable(error.error)
+    return NativeDriver("uring", driver)
+
+
+def start_threads(threads: int) -> NativeDriver:
+    """Start `threads` native threads.
+
+    Raises:
+        OSError: threads, memory or file descriptors are exhausted.
+    """
+    error = ffi.new("asyncuring_start_error *")
+    driver = lib.asyncuring_threads_start(threads, error)
+    if driver == ffi.NULL:
+        raise OSError(error.error, f"cannot start {threads} threads: {os.strerror(error.error)}")
+    return NativeDriver("threads", driver)
+
+
+class NativeDriver:
+    """A driver in C."""
+
+    def __init__(self, name: str, driver: Any) -> None:
+        """Wrap a started driver."""
+        self.name = name
+        self._driver = driver
+        self.pin_readable: Callable[[Any], Any] = partial(ffi.from_buffer, "char[]")
+        self.pin_writable: Callable[[Any], Any] = partial(
+            ffi.from_buffer, "char[]", require_writable=True
+        )
+
+    def direct_alignment(self, fd: int) -> tuple[int, int] | None:
+        """See `Driver.direct_alignment`: statx(2), STATX_DIOALIGN (Linux 6.1)."""
+        memory, offset = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        if lib.asyncuring_direct_alignment(fd, memory, offset) < 0:
+            return None
+        return memory[0], offset[0]
+
+    def attach(self, depth: int) -> NativePort:
+        """See `Driver.attach`."""
+        error = ffi.new("int *")
+        port = lib.asyncuring_port_attach(self._driver, depth, error)
+        if port == ffi.NULL:
+            if error[0] == errno.EUSERS:
+                text = "too many event loops use asyncuring in this process"
+                raise OSError(error[0], text)
+            raise OSError(error[0], os.strerror(error[0]))
+        return NativePort(port, depth)
+
+    def counters(self) -> Counters:
+        """See `Driver.counters`."""
+        counters = ffi.new("asyncuring_counters *")
+        lib.asyncuring_driver_counters(self._driver, counters)
+        return Counters(counters.enters, counters.wakeups, counters.rings)
+
+    def stop(self) -> None:
+        """See `Driver.stop`."""
+        lib.asyncuring_driver_stop(self._driver)
+        self._driver = None
+
+    def abandon(self) -> None:
+        """See `Driver.abandon`."""
+        lib.asyncuring_driver_abandon(self._driver)
+        self._driver = None
+
+
+class NativePort:
+    """A port in C."""
+
+    __slots__ = ("_completions", "_out", "_port", "_staging", "fd", "reap_limit", "token_base")
+
+    def __init__(self, port: Any, depth: int) -> None:
+        """Wrap an attached port."""
+        self._port = port
+        self.fd: int = lib.asyncuring_port_fd(port)
+        self.token_base: int = lib.asyncuring_port_index(port) << lib.ASYNCURING_PORT_SHIFT
+        self.reap_limit = _REAP_LIMIT
+        staging = lib.asyncuring_port_staging(port)
+        self._staging = memoryview(ffi.buffer(staging, 2 * depth * _OP.size))
+        self._out = ffi.new("asyncuring_completion[]", _REAP_LIMIT)
+        self._completions = memoryview(ffi.buffer(self._out))
+
+    def exchange(self, ops: Sequence[Op], *, rung: bool) -> Sequence[tuple[int, int]]:
+        """See `Port.exchange`."""
+        staging, pack_into = self._staging, _OP.pack_into
+        position = 0
+        for op in ops:
+            pin = op.pin
+            address = 0 if pin is None else int(_cast_address(pin))
+            pack_into(
+                staging, position, op.token, address, op.argument, op.fd, op.length, op.opcode
+            )
+            position += _OP.size
+        count = lib.asyncuring_port_exchange(self._port, len(ops), self._out, _REAP_LIMIT, rung)
+        return list(_COMPLETION.iter_unpack(self._completions[: count * _COMPLETION.size]))
+
+    def detach(self) -> None:
+        """See `Port.detach`."""
+        lib.asyncuring_port_detach(self._port)
+
+
+def liburing_version() -> str | None:
+    """Version of the liburing inside; None in a build without."""
+    version = lib.asyncuring_liburing_version()
+    return None if version == ffi.NULL else ffi.string(version).decode()
+
+
+def supported_opcodes() -> list[int]:
+    """Return the IORING_OP_* numbers that this kernel supports; empty where it has no io_uring."""
+    supported = ffi.new("uint8_t[256]")
+    if lib.asyncuring_uring_probe(supported, 256) < 0:
+        return []
+    return [number for number, works in enumerate(supported) if works]

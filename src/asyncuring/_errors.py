@@ -1,0 +1,84 @@
+"""The errors of the library, and how a kernel result becomes one. Knows nothing of ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+__all__ = [
+    "CANCELLED",
+    "ClosedFileError",
+    "DriverUnavailableError",
+    "EndOfFileError",
+    "ForkedProcessError",
+    "is_cancelled",
+    "os_error",
+]
+
+# The result of an op that was cancelled before it began.
+CANCELLED = -errno.ECANCELED
+
+# A cancelled request answers ECANCELED if it had not begun; one that a kernel worker had begun and
+# that could be interrupted answers EINTR (io_uring_prep_cancel(3); io_uring/rw.c).
+_CANCELLED_RESULTS = frozenset({CANCELLED, -errno.EINTR})
+
+
+class ClosedFileError(ValueError):
+    """The file is closed, or was closed while the operation was under way.
+
+    A `ValueError`, like the one that Python's own files raise.
+    """
+
+
+class DriverUnavailableError(OSError):
+    """The driver that was asked for cannot run here.
+
+    Attributes:
+        driver: its name, as passed to `open_file`.
+        cause: the likely cause, in one sentence.
+        remedy: what to do about it, in one sentence.
+        errno: the kernel's answer, or None if the kernel was not asked.
+    """
+
+    def __init__(self, driver: str, cause: str, remedy: str, number: int | None = None) -> None:
+        """Build the message from cause and remedy; `number` is an errno."""
+        answer = "" if number is None else f" ({errno.errorcode.get(number, number)})"
+        text = f"the {driver!r} driver cannot run here{answer}: {cause}. {remedy}."
+        super().__init__(number, text)
+        self.driver = driver
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Give the message without the `[Errno …]` that OSError puts before it."""
+        return str(self.strerror)
+
+
+class EndOfFileError(EOFError):
+    """The file ended before the buffer was full.
+
+    Attributes:
+        count: how many bytes were read, all of them in the buffer.
+        expected: how many were asked for.
+    """
+
+    def __init__(self, count: int, expected: int, name: str) -> None:
+        """Say what was read of what was asked for."""
+        super().__init__(f"{name!r} ended after {count} of {expected} bytes")
+        self.count = count
+        self.expected = expected
+
+
+class ForkedProcessError(RuntimeError):
+    """The file was opened in another process, before a fork; open it again in this one."""
+
+
+def os_error(result: int, name: str | bytes, detail: str = "") -> OSError:
+    """Turn a negative errno into the OSError subclass that Python has for it, with the path."""
+    text = os.strerror(-result)
+    return OSError(-result, f"{text}: {detail}" if detail else text, name)
+
+
+def is_cancelled(result: int) -> bool:
+    """Whether a request that we asked the kernel to cancel was in fact cancelled."""
+    return result in _CANCELLED_RESULTS

@@ -1,0 +1,330 @@
+"""Open files. Knows no event loop, no driver and no C."""
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ._arguments import byte_view, checked_offset, pinned
+from ._errors import CANCELLED, ClosedFileError, EndOfFileError, os_error
+from ._op import Op
+from ._proactor import Account, Gate
+from ._runtime import call_in_loop, running_loop_key, when_all_quiet
+
+if TYPE_CHECKING:
+    import sys
+    from collections.abc import Callable, Hashable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    if sys.version_info >= (3, 12):
+        from collections.abc import Buffer
+    else:
+        from typing_extensions import Buffer
+
+    from ._proactor import Proactor
+    from ._runtime import LeasedDriver
+
+__all__ = ["UringFile"]
+
+
+class UringFile:
+    """A file that is read and written at offsets, by any number of tasks at once.
+
+    Made by `open_file`. It may be used from several event loops in several threads at the same
+    time; each operation goes through the loop that runs it.
+
+    Cancelling an operation ends its await only when the kernel has let go of the buffer: an
+    operation that has not begun ends at once; one under way is asked to stop (io_uring_enter(2),
+    IORING_OP_ASYNC_CANCEL) and most file IO runs to its end all the same. On trio it then gives
+    its result; on asyncio the cancellation is raised.
+    """
+
+    def __init__(self, name: str | bytes, *, direct: bool) -> None:
+        """Use `open_file`."""
+        self._name = name
+        self._direct = direct
+        self._fd = -1
+        self._leased: LeasedDriver | None = None
+        self._pin_readable: Callable[[Any], Any]
+        self._pin_writable: Callable[[Any], Any]
+        # One account for each loop that has used the file. Empty before opening and after closing,
+        # so that finding one is all that an operation has to check.
+        self._accounts: dict[Hashable, Account] = {}
+
+    def opened(self, fd: int, leased: LeasedDriver) -> None:
+        """Take over the descriptor and the lease (`open_file` calls this)."""
+        self._fd = fd
+        self._leased = leased
+        self._pin_readable = leased.pin_readable
+        self._pin_writable = leased.pin_writable
+
+    # -- what it is
+
+    @property
+    def name(self) -> str | bytes:
+        """The path, as it was given to `open_file`."""
+        return self._name
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed, or being closed."""
+        return self._leased is None
+
+    def fileno(self) -> int:
+        """Return the file descriptor.
+
+        Raises:
+            ClosedFileError: the file is closed.
+        """
+        if self._leased is None:
+            raise self._closed_error()
+        return self._fd
+
+    def __repr__(self) -> str:
+        """Name, descriptor and driver."""
+        if self._leased is None:
+            return f"<asyncuring.UringFile {self._name!r}, closed>"
+        return f"<asyncuring.UringFile {self._name!r}, fd {self._fd}, {self._leased.name}>"
+
+    # -- reading
+
+    async def read_at(self, buf: Buffer, off: int) -> int:
+        """Read at most len(buf) bytes at offset `off` into `buf`: one pread(2), without a copy.
+
+        Args:
+            buf: a writable C-contiguous buffer: bytearray, memoryview, mmap, array, numpy array.
+                It is exported until the read is done, so a bytearray cannot be resized meanwhile.
+            off: in bytes, from the start of the file.
+
+        Returns:
+            The number of bytes read: fewer than len(buf) only at the end of the file, or when the
+            kernel says so (2 147 479 552 bytes at most in one call); 0 at the end of the file.
+
+        Raises:
+            OSError: with errno, text and path: EIO, EISDIR, EINVAL (alignment, with `direct`), …
+            TypeError, BufferError, ValueError: buffer or offset cannot be used; nothing was read.
+            ClosedFileError: the file is closed.
+        """
+        account = self._accounts.get(running_loop_key()) or self._new_account()
+        op = Op.read(self._fd, pinned(self._pin_writable, buf), checked_offset(off))
+        result = await account.perform(op, account)
+        if result < 0:
+            raise self._error(op, result)
+        return result
+
+    async def read_exactly_at(self, buf: Buffer, off: int) -> None:
+        """Read until `buf` is full, with as many `read_at` as that takes.
+
+        Raises:
+            EndOfFileError: an EOFError; the file ended before, after its `count` bytes.
+        """
+        with byte_view(buf) as view:
+            count = 0
+            while True:
+                got = await self.read_at(view[count:], off + count)
+                count += got
+                if count == len(view):
+                    return
+                if got == 0:
+                    raise EndOfFileError(count, len(view), os.fsdecode(self._name))
+
+    # -- writing
+
+    async def write_at(self, buf: Buffer, off: int) -> int:
+        """Write at most len(buf) bytes at offset `off` from `buf`: one pwrite(2), without a copy.
+
+        Args:
+            buf: any C-contiguous buffer. Do not change it until the write is done.
+            off: in bytes, from the start of the file; the file grows as needed.
+
+        Returns:
+            The number of bytes written; fewer than len(buf) when the disk is full, or when the
+            kernel says so (2 147 479 552 bytes at most in one call).
+
+        Raises:
+            OSError: with errno, text and path: ENOSPC, EIO, EBADF (mode "r"), EFBIG, …
+            TypeError, BufferError, ValueError: buffer or offset cannot be used; nothing was
+                written.
+            ClosedFileError: the file is closed.
+        """
+        account = self._accounts.get(running_loop_key()) or self._new_account()
+        op = Op.write(self._fd, pinned(self._pin_readable, buf), checked_offset(off))
+        result = await account.perform(op, account)
+        if result < 0:
+            raise self._error(op, result)
+        return result
+
+    async def write_all_at(self, buf: Buffer, off: int) -> None:
+        """Write all of `buf`, with as many `write_at` as that takes.
+
+        Raises:
+            OSError: as `write_at`; a part may have been written then. EIO if the kernel keeps
+                writing nothing and gives no reason.
+        """
+        with byte_view(buf) as view:
+            count = 0
+            while True:
+                got = await self.write_at(view[count:], off + count)
+                count += got
+                if count == len(view):
+                    return
+                if got == 0:
+                    detail = f"nothing more was written after {count} of {len(view)} bytes"
+                    raise os_error(-errno.EIO, self._name, detail)
+
+    # -- making it last
+
+    async def fsync(self) -> None:
+        """Make data and metadata durable (fsync(2)).
+
+        Covers every write that had completed before the call; nothing is said of those under way.
+
+        Raises:
+            OSError: EIO, ENOSPC, …; data written before may be lost, also for later fsyncs.
+        """
+        await self._sync(Op.fsync)
+
+    async def fdatasync(self) -> None:
+        """Make data durable, and what metadata it takes to read it back (fdatasync(2)).
+
+        Raises:
+            OSError: as `fsync`.
+        """
+        await self._sync(Op.fdatasync)
+
+    async def _sync(self, make_op: Callable[[int], Op]) -> None:
+        account = self._accounts.get(running_loop_key()) or self._new_account()
+        op = make_op(self._fd)
+        result = await account.perform(op, account)
+        if result < 0:
+            raise self._error(op, result)
+
+    # -- closing
+
+    async def aclose(self) -> None:
+        """Close the file, once the operations on it that are under way are done.
+
+        New operations are refused from the call on. If `aclose` is itself cancelled, it asks the
+        kernel to cancel what is under way (those operations then raise `ClosedFileError`), closes
+        the file all the same, and then is cancelled. Closing a closed file does nothing.
+
+        Raises:
+            OSError: what close(2) says (EIO, ENOSPC, EDQUOT on network file systems); the file is
+                closed then, too.
+        """
+        leased = self._leased
+        if leased is None:
+            return
+        if leased.forked:  # the child's copy of the descriptor, and nothing else, is ours
+            self._leased = None
+            os.close(self._fd)
+            return
+        proactor = leased.proactor()
+        self._leased = None
+        accounts, self._accounts = list(self._accounts.values()), {}
+        try:
+            await _all_quiet(accounts, proactor)
+        finally:
+            try:
+                result = await proactor.perform_regardless(Op.close(self._fd))
+            finally:
+                leased.release()
+        if result < 0:
+            raise os_error(result, self._name)
+
+    async def __aenter__(self) -> Self:
+        """Nothing: the file is open."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        await self.aclose()
+
+    def __del__(self) -> None:
+        """Complain, and close what was forgotten as soon as the kernel is done with it."""
+        leased = self._leased
+        if leased is None:
+            return
+        self._leased = None
+        if leased.forked:
+            os.close(self._fd)
+            return
+        warnings.warn(f"unclosed file {self!r}", ResourceWarning, source=self, stacklevel=1)
+        _close_when_quiet(self._fd, [a for a in self._accounts.values() if a.ops > 0], leased)
+
+    # -- the slow paths
+
+    def forget_loops(self) -> None:
+        """Look up the proactor anew at the next operation (the process was forked)."""
+        self._accounts = {}
+
+    def _new_account(self) -> Account:
+        """Open the account with the running loop's proactor, at the first operation there."""
+        leased = self._leased
+        if leased is None:
+            raise self._closed_error()
+        account = Account(leased.proactor())
+        # A loop that was closed meanwhile does not come back.
+        open_accounts = {k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()}
+        self._accounts = {**open_accounts, running_loop_key(): account}
+        return account
+
+    def _closed_error(self) -> ClosedFileError:
+        return ClosedFileError(f"the file {self._name!r} is closed")
+
+    def _error(self, op: Op, result: int) -> Exception:
+        if result == CANCELLED and self._leased is None:
+            return self._closed_error()
+        detail = ""
+        if result == -errno.EINVAL and self._direct and self._leased is not None:
+            detail = _alignment_detail(self._leased.direct_alignment(self._fd), op)
+        return os_error(result, self._name, detail)
+
+
+def _alignment_detail(alignment: tuple[int, int] | None, op: Op) -> str:
+    if alignment is None:
+        return "with direct=True the file system wants aligned buffers, offsets and lengths"
+    memory, offset = alignment
+    return (
+        f"with direct=True this file wants buffers aligned to {memory} bytes, and offsets and "
+        f"lengths that are multiples of {offset} (got offset {op.argument}, length {op.length})"
+    )
+
+
+# -- waiting until nobody uses the descriptor
+
+
+async def _all_quiet(accounts: list[Account], proactor: Proactor) -> None:
+    """Wait, in `proactor`'s loop, until no op of `accounts` is under way in any loop."""
+    # In another loop's thread an op may just be starting: only that thread can tell.
+    busy = [a for a in accounts if a.ops > 0 or a.proactor is not proactor]
+    if not busy:
+        return
+    gate = Gate(proactor.loop)
+    when_all_quiet(busy, partial(call_in_loop, proactor, gate.open))
+
+    def cancel_what_is_left() -> None:
+        for account in busy:
+            call_in_loop(account.proactor, account.cancel_all)
+
+    await gate.wait(cancel_what_is_left)
+
+
+def _close_when_quiet(fd: int, accounts: list[Account], leased: LeasedDriver) -> None:
+    """Close the descriptor of a file that nobody can close any more."""
+
+    def close() -> None:
+        os.close(fd)
+        leased.release_later()
+
+    when_all_quiet(accounts, close)

@@ -1,0 +1,107 @@
+"""`open_file`. Knows no event loop, no driver and no C."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Literal
+
+from ._errors import os_error
+from ._file import UringFile
+from ._op import Op
+from ._proactor import Account
+from ._runtime import DriverName, LeasedDriver, lease
+
+__all__ = ["Mode", "open_file"]
+
+Mode = Literal["r", "r+", "w+", "x+"]
+
+_FLAGS: dict[str, int] = {
+    "r": os.O_RDONLY,
+    "r+": os.O_RDWR,
+    "w+": os.O_RDWR | os.O_CREAT | os.O_TRUNC,
+    "x+": os.O_RDWR | os.O_CREAT | os.O_EXCL,
+}
+
+_PERMISSIONS_MAX = 0o7777
+
+
+async def open_file(
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    mode: Mode = "r",
+    *,
+    direct: bool = False,
+    permissions: int = 0o666,
+    driver: DriverName | None = None,
+) -> UringFile:
+    """Open a file for positional reads and writes (open(2), carried out by the driver).
+
+    Args:
+        path: the file. A relative one starts at the current directory.
+        mode: "r" reads; "r+" reads and writes a file that exists; "w+" creates the file or
+            empties it; "x+" creates it and fails with `FileExistsError` if it exists.
+        direct: bypass the page cache (O_DIRECT). Buffers, offsets and lengths must then be
+            aligned as the file system wants it, mostly to 512 or 4096 bytes.
+        permissions: of a file that is created, less the process's umask.
+        driver: "uring" (io_uring, or `DriverUnavailableError`), "threads" (native threads), or
+            None: io_uring if it works here, else threads; `statistics()` says which and why.
+
+    Returns:
+        The open file. Close it with `aclose`, or use it as an asynchronous context manager:
+        ``async with await open_file(...) as uring_file:``.
+
+    Raises:
+        OSError: the kernel's answer, with errno and path; `FileNotFoundError` and the like.
+        DriverUnavailableError: the driver asked for by name cannot run here.
+        ValueError: there is no such mode or driver, or the path holds a NUL byte.
+        RuntimeError: no asyncio or trio task is running.
+    """
+    if mode not in _FLAGS:
+        message = f"mode must be one of {', '.join(map(repr, _FLAGS))}, not {mode!r}"
+        raise ValueError(message)
+    name = os.fspath(path)
+    path_bytes = os.fsencode(name)
+    if b"\0" in path_bytes:
+        message = "embedded null byte in the path"
+        raise ValueError(message)
+    if not 0 <= permissions <= _PERMISSIONS_MAX:
+        message = f"permissions must be between 0 and {_PERMISSIONS_MAX:#o}, not {permissions!r}"
+        raise ValueError(message)
+    flags = _FLAGS[mode] | os.O_CLOEXEC | (_direct_flag() if direct else 0)
+    sys.audit("open", name, mode, flags)
+    file = UringFile(name, direct=direct)
+    leased = lease(driver, file)
+    try:
+        fd = await _open(leased, path_bytes, flags, permissions)
+    except BaseException:
+        leased.release()
+        raise
+    if fd < 0:
+        leased.release()
+        raise os_error(fd, name)
+    file.opened(fd, leased)
+    return file
+
+
+def _direct_flag() -> int:
+    try:
+        return os.O_DIRECT
+    except AttributeError:
+        message = "this platform has no O_DIRECT"
+        raise ValueError(message) from None
+
+
+async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
+    account = Account(leased.proactor())
+    op = Op.open(leased.pin_readable(path + b"\0"), flags, permissions)
+    try:
+        return await account.perform(op, account)
+    except BaseException:
+        # Cancelled (or its task destroyed), and yet it may open the file: then close it again.
+        account.when_quiet(lambda: _close_unwanted(op))
+        raise
+
+
+def _close_unwanted(op: Op) -> None:
+    if op.result is not None and op.result >= 0:
+        os.close(op.result)

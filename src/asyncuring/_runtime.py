@@ -1,0 +1,298 @@
+"""The one place with global state: which drivers run, for whom, and what becomes of them.
+
+A driver starts with the first file that wants it and stops after the last. Each event loop that
+uses a driver has one proactor with it, made at the loop's first operation. A single lock guards
+the tables here; no operation on a file takes it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
+
+from ._drivers.native import start_threads, start_uring
+from ._errors import DriverUnavailableError, ForkedProcessError
+from ._loops import ClosedLoop, running_loop, running_loop_key
+from ._proactor import Proactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+    from typing import Protocol
+
+    from ._drivers import Driver
+    from ._proactor import Account
+
+    class Tenant(Protocol):
+        """What holds a lease: an open file."""
+
+        def forget_loops(self) -> None:
+            """Look up the proactor anew at the next operation."""
+            ...
+
+
+__all__ = [
+    "DriverName",
+    "LeasedDriver",
+    "call_in_loop",
+    "drivers_in_use",
+    "lease",
+    "running_loop_key",
+    "when_all_quiet",
+]
+
+DriverName = Literal["uring", "threads"]
+
+# The most ops that one loop has in the kernel. Measured: cached reads gain nothing beyond 64, an
+# NVMe disk little beyond 128; more only makes the kernel's queues, and so the unfairness, longer.
+DEPTH = 256
+
+# Native threads: enough to keep a disk busy, few enough to start at once.
+THREADS = min(32, 4 * (os.cpu_count() or 1))
+
+# How long a dying interpreter, or a file whose loop is gone, waits for ops that the kernel still
+# has. Past it their buffers are leaked: the kernel may yet write to them.
+DRAIN_SECONDS = 5.0
+
+
+class LeasedDriver:
+    """A running driver, the files that lease it, and its proactors."""
+
+    def __init__(self, driver: Driver, reason: str) -> None:
+        """Hold a started `driver`, chosen for `reason`."""
+        self.driver = driver
+        self.name = driver.name
+        self.reason = reason
+        self.leases = 0
+        self.forked = False
+        self.ops_submitted_before = 0  # by proactors that have retired since
+        self.tenants: WeakSet[Tenant] = WeakSet()
+        self.proactors: dict[Hashable, Proactor] = {}
+        self.pin_readable = driver.pin_readable
+        self.pin_writable = driver.pin_writable
+        self.direct_alignment = driver.direct_alignment
+
+    def proactor(self) -> Proactor:
+        """Return the running loop's proactor, made at its first use.
+
+        Raises:
+            RuntimeError: no loop is running in this thread.
+            ForkedProcessError: this is a child of the process that started the driver.
+        """
+        if self.forked:
+            message = "the file was opened before this process was forked; open it again here"
+            raise ForkedProcessError(message)
+        key = running_loop_key()
+        proactor = self.proactors.get(key)
+        if proactor is None:
+            loop = running_loop()
+            if loop is None:
+                message = "asyncuring needs a running asyncio or trio task; here is neither"
+                raise RuntimeError(message)
+            sweep()
+            # Only this thread runs this loop, so nobody else makes its proactor meanwhile.
+            proactor = Proactor(self.driver.attach(DEPTH), loop, DEPTH)
+            with _lock:
+                self.proactors[key] = proactor
+        return proactor
+
+    def release(self) -> None:
+        """End one lease; the last one stops the driver. Not in a destructor: `release_later`."""
+        with _lock:
+            self.leases -= 1
+            if self.leases > 0 or self.forked:
+                return
+            del _in_use[self.name]
+            _retiring.append(self)
+            proactors = list(self.proactors.items())
+        here = running_loop_key()
+        for key, proactor in proactors:
+            retire = partial(proactor.retire, partial(self.forget, key))
+            if key is here:
+                retire()
+            else:
+                call_in_loop(proactor, retire)
+        self._stop_if_unused()
+
+    def release_later(self) -> None:
+        """End one lease from a destructor, which may run while this thread holds the lock."""
+        _released_later.append(self)
+
+    def forget(self, key: Hashable, proactor: Proactor) -> None:
+        """Drop a proactor that has retired."""
+        with _lock:
+            del self.proactors[key]
+            self.ops_submitted_before += proactor.ops_submitted
+        self._stop_if_unused()
+
+    def _stop_if_unused(self) -> None:
+        with _lock:
+            if self.leases > 0 or self.proactors or self not in _retiring:
+                return
+            _retiring.remove(self)
+        self.driver.stop()
+
+
+_lock = threading.Lock()
+_sweeping = threading.Lock()
+_in_use: dict[str, LeasedDriver] = {}
+_retiring: list[LeasedDriver] = []
+_released_later: deque[LeasedDriver] = deque()
+
+
+def lease(name: DriverName | None, tenant: Tenant) -> LeasedDriver:
+    """Lease a running driver for `tenant`, starting it if need be.
+
+    name: None takes io_uring if it works here, else native threads, and keeps the reason.
+
+    Raises:
+        DriverUnavailableError: the driver that was asked for by name cannot run here.
+        ValueError: there is no driver of that name.
+    """
+    if name not in (None, "uring", "threads"):
+        message = f"there is no driver {name!r}; the drivers are 'uring' and 'threads'"
+        raise ValueError(message)
+    sweep()
+    with _lock:
+        leased = _find_or_start(name)
+        leased.leases += 1
+        leased.tenants.add(tenant)
+        return leased
+
+
+def _find_or_start(name: DriverName | None) -> LeasedDriver:
+    if name is None:
+        try:
+            return _in_use.get("uring") or _start(start_uring(), "io_uring works here")
+        except DriverUnavailableError as unavailable:
+            leased = _in_use.get("threads") or _start(start_threads(THREADS), "")
+            leased.reason = f"io_uring does not work here: {unavailable.cause}"
+            return leased
+    found = _in_use.get(name)
+    if found is not None:
+        return found
+    return _start(start_uring() if name == "uring" else start_threads(THREADS), "asked for by name")
+
+
+def _start(driver: Driver, reason: str) -> LeasedDriver:
+    leased = _in_use[driver.name] = LeasedDriver(driver, reason)
+    return leased
+
+
+def drivers_in_use() -> list[LeasedDriver]:
+    """Every driver that runs, those that are about to stop included."""
+    sweep()
+    with _lock:
+        return [*_in_use.values(), *_retiring]
+
+
+# -- What was left behind
+
+
+def call_in_loop(proactor: Proactor, callback: Callable[[], object]) -> None:
+    """Call `callback` in the thread of the proactor's loop; at once, if that loop is gone."""
+    try:
+        proactor.loop.call_threadsafe(callback)
+    except RuntimeError:  # the loop is closed
+        proactor.orphan()
+        callback()
+
+
+def when_all_quiet(accounts: Sequence[Account], callback: Callable[[], object]) -> None:
+    """Call `callback`, in whichever thread, once none of `accounts` has an op under way.
+
+    Each is asked in the thread of its own loop, one after the other. The caller has made sure
+    that no new op can begin, so one that was quiet stays quiet.
+    """
+    if not accounts:
+        callback()
+        return
+    first, *rest = accounts
+    then = partial(when_all_quiet, rest, callback)
+    call_in_loop(first.proactor, partial(first.when_quiet, then))
+
+
+def sweep() -> None:
+    """See to what destructors left and to proactors whose loops were closed."""
+    while _released_later:
+        _released_later.popleft().release()
+    if not _sweeping.acquire(blocking=False):
+        return  # another thread is at it, and a proactor without a loop has one thread at a time
+    try:
+        with _lock:
+            abandoned = [
+                (leased, key, proactor)
+                for leased in (*_in_use.values(), *_retiring)
+                for key, proactor in leased.proactors.items()
+                if proactor.loop.is_closed()
+            ]
+        for leased, key, proactor in abandoned:
+            _drain(proactor)
+            proactor.retire(partial(leased.forget, key))
+    finally:
+        _sweeping.release()
+
+
+def _drain(proactor: Proactor) -> None:
+    """One step towards quiet, for a proactor that has no loop any more."""
+    if not isinstance(proactor.loop, ClosedLoop):
+        proactor.orphan()
+    proactor.exchange(rung=False)
+
+
+def _at_exit() -> None:
+    """Wait for the kernel to let go of the program's buffers before they are freed."""
+    sweep()
+    with _lock:
+        everything = [*_in_use.values(), *_retiring]
+    pending: list[Proactor] = []
+    for leased in everything:
+        for proactor in leased.proactors.values():
+            if proactor.thread.is_alive() and proactor.thread is not threading.current_thread():
+                _leak(proactor)  # a daemon thread still runs that loop: hands off
+            else:
+                pending.append(proactor)
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while pending and time.monotonic() < deadline:
+        for proactor in pending:
+            _drain(proactor)
+        pending = [proactor for proactor in pending if not proactor.is_quiet]
+        if pending:
+            time.sleep(0.001)
+    for proactor in pending:
+        _leak(proactor)
+
+
+def _leak(proactor: Proactor) -> None:
+    """Let nothing that `proactor` holds ever be freed: the kernel may still write to it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(proactor))
+
+
+def _after_fork_in_child() -> None:
+    """Start clean: the threads did not come along, and the rings are the parent's."""
+    global _lock, _sweeping
+    _lock, _sweeping = threading.Lock(), threading.Lock()
+    for leased in (*_in_use.values(), *_retiring):
+        leased.forked = True
+        leased.driver.abandon()
+        for tenant in leased.tenants:
+            tenant.forget_loops()
+        # The parent's ops never complete here; what they hold is kept, for the parent's tables
+        # are copied as they were caught.
+        _inherited.append(leased.proactors)
+        leased.proactors = {}
+    _in_use.clear()
+    _retiring.clear()
+    _released_later.clear()
+
+
+_inherited: list[dict[Hashable, Proactor]] = []
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,107 @@
+"""`statistics()`: what runs, why, and what it has counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._runtime import drivers_in_use
+
+if TYPE_CHECKING:
+    from ._runtime import LeasedDriver
+
+__all__ = ["DriverStatistics", "Statistics", "statistics"]
+
+
+@dataclass(frozen=True)
+class DriverStatistics:
+    """What one running driver has done since it started.
+
+    Attributes:
+        driver: its name: "uring" or "threads".
+        reason: why it was chosen.
+        loops: event loops that have a port with it.
+        ops_submitted: operations handed to it.
+        in_flight: operations that it has now.
+        backlog: operations that wait for depth, or for the end of their loop's tick.
+        enters: io_uring_enter(2) calls; 0 for "threads".
+        wakeups: times one of its threads slept and was woken.
+        rings: times it woke, or kept awake, an event loop.
+    """
+
+    driver: str
+    reason: str
+    loops: int
+    ops_submitted: int
+    in_flight: int
+    backlog: int
+    enters: int
+    wakeups: int
+    rings: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The drivers that run in this process; none before the first file and after the last.
+
+    Attributes:
+        drivers: one entry each. Numbers of loops in other threads may be a moment old.
+    """
+
+    drivers: tuple[DriverStatistics, ...]
+
+    @property
+    def driver(self) -> str | None:
+        """Name of the driver in use; None if none runs. With several, the one started first."""
+        return self.drivers[0].driver if self.drivers else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why that driver was chosen."""
+        return self.drivers[0].reason if self.drivers else None
+
+    @property
+    def ops_submitted(self) -> int:
+        """Operations handed to the drivers that run."""
+        return sum(driver.ops_submitted for driver in self.drivers)
+
+    @property
+    def in_flight(self) -> int:
+        """Operations that the drivers have now."""
+        return sum(driver.in_flight for driver in self.drivers)
+
+    @property
+    def backlog(self) -> int:
+        """Operations that wait."""
+        return sum(driver.backlog for driver in self.drivers)
+
+    @property
+    def enters(self) -> int:
+        """io_uring_enter(2) calls."""
+        return sum(driver.enters for driver in self.drivers)
+
+    @property
+    def wakeups(self) -> int:
+        """Times a thread of a driver slept and was woken."""
+        return sum(driver.wakeups for driver in self.drivers)
+
+
+def statistics() -> Statistics:
+    """Read the counters of every running driver. From any thread, in a loop or outside."""
+    return Statistics(tuple(_of(leased) for leased in drivers_in_use()))
+
+
+def _of(leased: LeasedDriver) -> DriverStatistics:
+    proactors = list(leased.proactors.values())
+    counters = leased.driver.counters()
+    return DriverStatistics(
+        driver=leased.name,
+        reason=leased.reason,
+        loops=len(proactors),
+        ops_submitted=leased.ops_submitted_before + sum(p.ops_submitted for p in proactors),
+        in_flight=sum(p.in_flight for p in proactors),
+        backlog=sum(p.backlog for p in proactors),
+        enters=counters.enters,
+        wakeups=counters.wakeups,
+        rings=counters.rings,
+    )
