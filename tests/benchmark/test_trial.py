@@ -20,7 +20,15 @@ from tests.benchmark.small import BLOCK_SIZE, BLOCKS
 if TYPE_CHECKING:
     from pathlib import Path
 
-READERS = [("thread-pool", "asyncio"), ("thread-pool", "trio"), ("blocking", "none")]
+READERS = [
+    ("asyncuring", "asyncio"),
+    ("asyncuring", "uvloop"),
+    ("asyncuring", "trio"),
+    ("asyncuring-threads", "asyncio"),
+    ("thread-pool", "asyncio"),
+    ("thread-pool", "trio"),
+    ("blocking", "none"),
+]
 
 
 def spoil(path: Path, block: int) -> None:
@@ -47,6 +55,13 @@ def test_a_corrupted_block_is_caught(engine: str, loop: str, trial: Trial, block
     spoil(blocks, draw_offsets(trial, client=0)[7] // BLOCK_SIZE)
     record = run_in_fresh_process(trial)
     assert "does not match its checksum" in record["error"]
+
+
+def test_the_library_says_which_driver_it_ran_on(trial: Trial) -> None:
+    record = run_in_fresh_process(replace(trial, engine="asyncuring-threads"))
+    (driver,) = record["details"]["drivers"]
+    assert driver["driver"] == "threads"
+    assert driver["ops_submitted"] >= 40
 
 
 def test_without_verify_nobody_looks(trial: Trial, blocks: Path) -> None:

@@ -103,7 +103,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     add("--direct", action="store_true", help="read past the page cache, with O_DIRECT")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument(
-        "--duration", type=quantities.seconds, help="how long each trial reads; default: 1s"
+        "--duration", type=quantities.seconds, help="how long each trial reads; default: 1.5s"
     )
     amount.add_argument(
         "--ops-per-client",

@@ -31,8 +31,8 @@ HEADER = struct.Struct("<QI")
 BLOCK_BYTES_MIN = 512
 """The smallest block that a disk reads with ``O_DIRECT``."""
 
-WARM_BYTES = 1 << 20
-"""One sequential read; large enough that the cost of the call does not matter."""
+CHUNK_BYTES = 1 << 20
+"""Of one sequential read or write; large enough that the cost of the call does not matter."""
 
 POOL_BYTES = 1 << 20
 """Random bytes that payloads are cut from: incompressible, yet cheap to produce."""
@@ -42,20 +42,26 @@ class CorruptBlockError(Exception):
     """A block does not hold its own number and checksum."""
 
 
-def ensure_file(path: Path, file_size: int, block_size: int, progress: Progress) -> bool:
-    """Make ``path`` hold ``file_size`` bytes of numbered blocks; return whether it was filled.
+def ensure_file(path: Path, file_size: int, block_size: int, progress: Progress) -> None:
+    """Make ``path`` hold ``file_size`` bytes of numbered blocks.
 
     A file that is already there is used again only if every block of it verifies.
     """
+    checked = 0
+
+    def count(done: int) -> None:
+        nonlocal checked
+        checked += done
+        progress(done)
+
     if path.exists() and path.stat().st_size == file_size:
         try:
-            verify_file(path, block_size, progress)
+            verify_file(path, block_size, count)
         except CorruptBlockError:
-            progress(-file_size)
+            progress(-checked)
         else:
-            return False
+            return
     fill_file(path, file_size, block_size, progress)
-    return True
 
 
 def fill_file(path: Path, file_size: int, block_size: int, progress: Progress) -> None:
@@ -70,7 +76,7 @@ def fill_file(path: Path, file_size: int, block_size: int, progress: Progress) -
     # An interrupted fill must not leave a file of the right name.
     unfinished = path.with_suffix(".unfinished")
     pool = random.Random(0).randbytes(POOL_BYTES + block_size)
-    blocks_per_write = max(1, WARM_BYTES // block_size)
+    blocks_per_write = max(1, CHUNK_BYTES // block_size)
     blocks = file_size // block_size
     with unfinished.open("wb") as file:
         for first in range(0, blocks, blocks_per_write):
@@ -91,28 +97,28 @@ def make_block(number: int, block_size: int, pool: bytes) -> bytes:
 
 def check_block(buf: Buffer, off: int, block_size: int) -> None:
     """Raise `CorruptBlockError` unless ``buf`` holds the block that belongs at byte ``off``."""
-    number, checksum = HEADER.unpack_from(buf)
     expected = off // block_size
+    if len(buf) < block_size:
+        raise CorruptBlockError(f"block {expected} at byte {off} is cut off")
+    number, checksum = HEADER.unpack_from(buf)
     if number != expected:
-        message = f"block {expected} at byte {off} carries the number {number}"
-        raise CorruptBlockError(message)
+        raise CorruptBlockError(f"block {expected} at byte {off} carries the number {number}")
     with memoryview(buf)[HEADER.size : block_size] as payload:
         if zlib.crc32(payload, number & 0xFFFFFFFF) != checksum:
-            message = f"block {expected} at byte {off} does not match its checksum"
-            raise CorruptBlockError(message)
+            raise CorruptBlockError(f"block {expected} at byte {off} does not match its checksum")
 
 
 def verify_file(path: Path, block_size: int, progress: Progress) -> None:
     """Raise `CorruptBlockError` at the first block of the file that is not as it was written."""
+    blocks_per_read = max(1, CHUNK_BYTES // block_size)
     with path.open("rb", buffering=0) as file:
         off = 0
-        while block := file.read(block_size):
-            if len(block) != block_size:
-                message = f"the block at byte {off} is cut off"
-                raise CorruptBlockError(message)
-            check_block(block, off, block_size)
-            off += block_size
-            progress(block_size)
+        while chunk := file.read(blocks_per_read * block_size):
+            for start in range(0, len(chunk), block_size):
+                block = memoryview(chunk)[start : start + block_size]
+                check_block(block, off + start, block_size)
+            off += len(chunk)
+            progress(len(chunk))
 
 
 def refuse_without_direct(path: Path, block_size: int) -> None:
@@ -127,13 +133,14 @@ def refuse_without_direct(path: Path, block_size: int) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        message = f"{path} cannot be read with O_DIRECT in blocks of {block_size}: {error.strerror}"
-        raise RefusalError(message) from error
+        raise RefusalError(
+            f"{path} cannot be read with O_DIRECT in blocks of {block_size}: {error.strerror}"
+        ) from error
 
 
 def warm(path: str) -> None:
     """Read the whole file into the page cache."""
-    buf = bytearray(WARM_BYTES)
+    buf = bytearray(CHUNK_BYTES)
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the only path here is a string
         while file.readinto(buf):
             pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import random
 import threading
+from array import array
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark import dataset
@@ -66,12 +67,12 @@ def execute(trial: Trial) -> Record:
     }
 
 
-def draw_offsets(trial: Trial, client: int) -> list[int]:
+def draw_offsets(trial: Trial, client: int) -> array[int]:
     """Return the block-aligned byte offsets that one client reads; equal for all engines."""
     random_source = random.Random(f"{trial.seed}/{trial.repeat}/{client}")
     offsets = range(0, trial.file_size, trial.block_size)
     count = max(OFFSETS_PER_CLIENT_MIN, OFFSETS_PER_TRIAL // trial.clients)
-    return random_source.choices(offsets, k=count)
+    return array("q", random_source.choices(offsets, k=count))
 
 
 def _run_tasks(

@@ -86,5 +86,4 @@ LOOPS = {
 def refuse_missing_loop(name: str) -> None:
     """Refuse a loop whose package is not installed, with the command that installs it."""
     if importlib.util.find_spec(name) is None:
-        message = f"the loop {name} is not installed; install it with: pip install {name}"
-        raise RefusalError(message)
+        raise RefusalError(f"the loop {name} is not installed; install it with: pip install {name}")

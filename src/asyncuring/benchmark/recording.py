@@ -81,8 +81,7 @@ def percentile_us(histogram: Mapping[int, int], fraction: float) -> float:
         seen += count
         if seen >= wanted:
             return bucket_middle_ns(bucket) / 1000
-    message = "no op was recorded"
-    raise ValueError(message)
+    raise ValueError("no op was recorded")
 
 
 def append_record(directory: Path, record: Record) -> None:
@@ -95,8 +94,7 @@ def read_records(directory: Path) -> list[Record]:
     """Return the records of ``directory``, oldest first."""
     path = directory / RECORDS_FILE
     if not path.is_file():
-        message = f"{path} does not exist"
-        raise RefusalError(message)
+        raise RefusalError(f"{path} does not exist")
     records: list[Record] = []
     with path.open(encoding="utf-8") as file:
         for line_number, line in enumerate(file, start=1):
@@ -104,7 +102,6 @@ def read_records(directory: Path) -> list[Record]:
                 record = json.loads(line)
                 record["kind"]
             except (ValueError, TypeError, KeyError) as error:
-                message = f"{path}, line {line_number}, is not a record"
-                raise RefusalError(message) from error
+                raise RefusalError(f"{path}, line {line_number}, is not a record") from error
             records.append(record)
     return records

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-DURATION_S = 1.0
+DURATION_S = 1.5
+"""Of one trial. Short enough that the default sweep ends in under a minute."""
+
+MIB = 1 << 20
 
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
@@ -146,10 +149,14 @@ def _prepare(sweep: Sweep) -> None:
         if mount_facts(sweep.directory)["file_system"] in MEMORY_FILE_SYSTEMS:
             terminal.console.print(f"note: {sweep.directory} is in memory; no disk is measured")
         with terminal.progress_bar() as bar:
-            step = bar.add_task(f"filling {sweep.path.name}", total=sweep.file_size)
-            dataset.ensure_file(
-                sweep.path, sweep.file_size, sweep.block_size, lambda done: bar.advance(step, done)
+            step = bar.add_task(
+                "filling the file, or checking it (MiB)", total=sweep.file_size / MIB
             )
+
+            def progress(done: int) -> None:
+                bar.advance(step, done / MIB)
+
+            dataset.ensure_file(sweep.path, sweep.file_size, sweep.block_size, progress)
         if sweep.direct:
             dataset.refuse_without_direct(sweep.path, sweep.block_size)
         sweep.out.mkdir(parents=True, exist_ok=True)

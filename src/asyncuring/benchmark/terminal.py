@@ -84,6 +84,13 @@ def show_notes(records: Sequence[Record]) -> None:
     if evicted:
         note = f"note: in {evicted} of {len(cached)} trials the file was not all in the page cache"
         console.print(note, soft_wrap=True)
+    ran = {
+        (record["trial"]["engine"], driver["driver"], driver["reason"])
+        for record in trials
+        for driver in record["details"].get("drivers", ())
+    }
+    for engine, driver, reason in sorted(ran):
+        console.print(f"note: {engine} ran on the driver {driver}: {reason}", soft_wrap=True)
 
 
 def _residency(record: Record) -> float:
