@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import Engine
-from asyncuring.benchmark.engines.plain_fd import open_fd
+from asyncuring.benchmark.plain_fd import open_fd
 
 if TYPE_CHECKING:
     import mmap
