@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+import asyncuring
+from tests.running import LOOPS, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from asyncuring._runtime import DriverName
+
+DRIVERS = ["uring", "threads"]
+PATTERN = bytes(range(256)) * 64
+
+
+@pytest.fixture(params=list(LOOPS))
+def loop(request: pytest.FixtureRequest) -> str:
+    """An event loop, by name."""
+    name = str(request.param)
+    if name in ("uvloop", "trio"):
+        pytest.importorskip(name)
+    return name
+
+
+@pytest.fixture
+def run(loop: str) -> Run:
+    """Runs an async function in a new loop of the kind that `loop` names."""
+    return LOOPS[loop]
+
+
+@pytest.fixture(scope="session")
+def why_no_uring() -> str:
+    """Why io_uring does not work here; empty if it does."""
+
+    async def try_it() -> None:
+        async with await asyncuring.open_file(os.devnull, driver="uring"):
+            pass
+
+    try:
+        asyncio.run(try_it())
+    except asyncuring.DriverUnavailableError as unavailable:
+        return str(unavailable)
+    return ""
+
+
+@pytest.fixture
+def uring(why_no_uring: str) -> DriverName:
+    """The io_uring driver; where it cannot run, the test fails if it is required."""
+    if why_no_uring and os.environ.get("ASYNCURING_REQUIRE_URING") == "1":
+        pytest.fail(f"ASYNCURING_REQUIRE_URING=1, and {why_no_uring}")
+    if why_no_uring:
+        pytest.skip(why_no_uring)
+    return "uring"
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> DriverName:
+    """A driver, by name."""
+    if request.param == "uring":
+        request.getfixturevalue("uring")
+    return cast("DriverName", request.param)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """16 KiB, in which byte n is n modulo 256."""
+    path = tmp_path / "file"
+    path.write_bytes(PATTERN)
+    return path
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    """A FIFO. A read of an empty one stays in flight until somebody writes."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return path
+
+
+def descriptors() -> set[str]:
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libuv_signal_pipe() -> None:
+    """The first uvloop of a process opens a pipe and keeps it: it is no leak of any test's."""
+    with suppress(ImportError):
+        LOOPS["uvloop"](asyncio.sleep, 0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(libuv_signal_pipe: None) -> Iterator[None]:  # noqa: ARG001
+    """After each test every driver has stopped, and no descriptor is left open."""
+    before = descriptors()
+    yield
+    gc.collect()
+    # A cancel may be under way when its loop ends; each look takes what is left one step further.
+    assert any(asyncuring.statistics().drivers == () for _ in range(100_000))
+    after = descriptors()
+    assert after <= before

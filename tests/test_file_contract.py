@@ -1,0 +1,235 @@
+"""What a file does with bytes: on each loop, with each driver, the same."""
+
+from __future__ import annotations
+
+import array
+import mmap
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import asyncuring
+from asyncuring import EndOfFileError, open_file
+from tests.conftest import PATTERN
+from tests.running import Task, gather, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from asyncuring._runtime import DriverName
+    from tests.running import Run
+
+SIZE = len(PATTERN)
+
+
+def empty_mmap() -> mmap.mmap:
+    return mmap.mmap(-1, 4096)
+
+
+WRITABLE: dict[str, Callable[[], Any]] = {
+    "bytearray": lambda: bytearray(4096),
+    "memoryview": lambda: memoryview(bytearray(8192))[1024:5120],
+    "mmap": empty_mmap,
+    "array": lambda: array.array("Q", bytes(4096)),
+    "numpy": lambda: np.zeros(512, dtype=np.float64),
+    "numpy-2d": lambda: np.zeros((16, 64), dtype=np.int32),
+    "structured": lambda: np.zeros(256, dtype=[("key", "<u8"), ("value", "<u8")]),
+}
+
+
+@pytest.mark.parametrize("kind", list(WRITABLE))
+def test_any_writable_buffer_is_read_into_without_a_copy(
+    run: Run, driver: DriverName, file: Path, kind: str
+) -> None:
+    async def main() -> None:
+        buf = WRITABLE[kind]()
+        async with await open_file(file, driver=driver) as uring_file:
+            assert await uring_file.read_at(buf, 256) == 4096
+        with memoryview(buf) as view:
+            assert view.tobytes() == PATTERN[256 : 256 + 4096]
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", [*WRITABLE, "bytes"])
+def test_any_buffer_is_written_from(run: Run, driver: DriverName, file: Path, kind: str) -> None:
+    async def main() -> None:
+        content = PATTERN[7 : 7 + 4096]
+        buf: Any = content if kind == "bytes" else WRITABLE[kind]()
+        if kind != "bytes":
+            with memoryview(buf) as view, view.cast("B") as flat:
+                flat[:] = content
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            assert await uring_file.write_at(buf, 100) == 4096
+        assert file.read_bytes() == PATTERN[:100] + content + PATTERN[100 + 4096 :]
+
+    run(main)
+
+
+def test_a_read_is_short_only_at_the_end_of_the_file(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(file, driver=driver) as uring_file:
+            buf = bytearray(b"x" * 1000)
+            assert await uring_file.read_at(buf, SIZE - 1000) == 1000
+            assert await uring_file.read_at(buf, SIZE - 10) == 10
+            assert buf == PATTERN[-10:] + PATTERN[-1000 + 10 :]
+            assert await uring_file.read_at(buf, SIZE) == 0
+            assert await uring_file.read_at(buf, 2**62) == 0
+
+    run(main)
+
+
+def test_an_empty_buffer_transfers_nothing(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            assert await uring_file.read_at(bytearray(), 0) == 0
+            assert await uring_file.write_at(b"", SIZE) == 0
+            await uring_file.read_exactly_at(bytearray(), 2**62)
+            await uring_file.write_all_at(b"", 2**62)
+        assert file.stat().st_size == SIZE
+
+    run(main)
+
+
+def test_a_large_buffer_is_transferred_whole(run: Run, driver: DriverName, tmp_path: Path) -> None:
+    async def main() -> None:
+        content: Any = np.arange(1 << 20, dtype=np.uint64)
+        back: Any = np.zeros_like(content)
+        async with await open_file(tmp_path / "large", "x+", driver=driver) as uring_file:
+            await uring_file.write_all_at(content, 4096)
+            await uring_file.read_exactly_at(back, 4096)
+        assert (back == content).all()
+
+    run(main)
+
+
+def test_read_exactly_says_how_much_there_was(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        buf = bytearray(100)
+        async with await open_file(file, driver=driver) as uring_file:
+            await uring_file.read_exactly_at(buf, 1)
+            assert buf == PATTERN[1:101]
+            with pytest.raises(EndOfFileError, match="after 30 of 100 bytes") as caught:
+                await uring_file.read_exactly_at(buf, SIZE - 30)
+        assert (caught.value.count, caught.value.expected) == (30, 100)
+        assert isinstance(caught.value, EOFError)
+        assert buf[:30] == PATTERN[-30:]
+
+    run(main)
+
+
+def test_read_exactly_goes_on_after_a_short_read(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        buf = bytearray(8)
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            os.write(uring_file.fileno(), b"half")
+            read = Task.start(uring_file.read_exactly_at, buf, 0)
+            await until(lambda: buf[:4] == b"half")
+            os.write(uring_file.fileno(), b"rest")
+            await read.join()
+        assert buf == b"halfrest"
+
+    run(main)
+
+
+def test_writes_grow_the_file_and_leave_holes(run: Run, driver: DriverName, tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+
+    async def main() -> None:
+        async with await open_file(path, "w+", driver=driver) as uring_file:
+            await uring_file.write_all_at(b"far", 1 << 30)
+            assert os.fstat(uring_file.fileno()).st_size == (1 << 30) + 3
+            assert os.fstat(uring_file.fileno()).st_blocks * 512 < 1 << 20
+            buf = bytearray(b"x" * 4096)
+            await uring_file.read_exactly_at(buf, 1 << 20)
+            assert buf == bytes(4096)
+
+    run(main)
+
+
+def test_reads_at_once_each_get_their_own_place(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, driver=driver) as uring_file:
+
+            async def read(number: int) -> bytes:
+                buf = bytearray(16)
+                await uring_file.read_exactly_at(buf, number)
+                return bytes(buf)
+
+            assert await gather(read, 300) == [PATTERN[n : n + 16] for n in range(300)]
+
+    run(main)
+
+
+def test_data_are_made_durable(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            await uring_file.write_all_at(b"kept", 0)
+            await uring_file.fdatasync()
+            await uring_file.fsync()
+
+    run(main)
+
+
+def test_kernel_errors_carry_errno_and_path(
+    run: Run, driver: DriverName, file: Path, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(file, driver=driver) as uring_file:
+            with pytest.raises(OSError, match="Bad file descriptor") as caught:
+                await uring_file.write_at(b"no", 0)
+            assert caught.value.filename == str(file)
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            for sync in (uring_file.fsync, uring_file.fdatasync):
+                with pytest.raises(OSError, match="Invalid argument") as caught:
+                    await sync()
+                assert caught.value.filename == str(fifo)
+
+    run(main)
+
+
+def test_a_write_that_stops_half_way_is_an_error(
+    run: Run, driver: DriverName, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(tmp_path / "large", "w+", driver=driver) as uring_file:
+            with pytest.raises(OSError, match="File too large") as caught:
+                # The largest offset that ext4 takes is below this.
+                await uring_file.write_all_at(bytes(4096), 2**63 - 4097)
+            assert caught.value.filename == str(tmp_path / "large")
+
+    run(main)
+
+
+def test_a_disk_that_takes_nothing_more_is_an_error(run: Run, driver: DriverName) -> None:
+    async def main() -> None:
+        async with await open_file("/dev/full", "r+", driver=driver) as uring_file:
+            with pytest.raises(OSError, match="No space left on device"):
+                await uring_file.write_all_at(b"data", 0)
+
+    run(main)
+
+
+def test_a_file_says_what_it_is(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        uring_file = await open_file(file, driver=driver)
+        assert uring_file.name == str(file)
+        assert os.path.samestat(os.fstat(uring_file.fileno()), file.stat())
+        fd = uring_file.fileno()
+        states = [uring_file.closed]
+        assert repr(uring_file) == f"<asyncuring.UringFile {str(file)!r}, fd {fd}, {driver}>"
+        await uring_file.aclose()
+        assert [*states, uring_file.closed] == [False, True]
+        assert repr(uring_file) == f"<asyncuring.UringFile {str(file)!r}, closed>"
+        with pytest.raises(asyncuring.ClosedFileError, match="is closed"):
+            uring_file.fileno()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+        await uring_file.aclose()
+
+    run(main)
