@@ -28,9 +28,9 @@ check: $(VENV)/.check-done
 format: $(VENV)/.check-done
 	$(bin)/ruff check --fix-only $(linted) ; $(bin)/ruff format $(linted) && $(bin)/clang-format -i $(native)
 
-# The native queue and doorbell under the sanitizers, then the long tests.
+# The native core under the sanitizers, then the long tests.
 stress: setup
-	.ci/stress $(STRESS_SECONDS)
+	.ci/stress $(bin)/python $(STRESS_SECONDS)
 	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress)
 
 docs: $(VENV)/.docs-done

@@ -2,6 +2,7 @@
 #pragma once
 #include "boundary.h"
 #include <liburing.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Ops per io_uring_enter; see uring.c for why so few. */
@@ -15,7 +16,8 @@
 static inline struct io_uring_sqe *ring_sqe(struct io_uring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    /* Never NULL: take_batch leaves room, also for the doorbell's read. */
+    if (!sqe)
+        abort(); /* cannot be: take_batch leaves room, also for the doorbell's read */
     memset(sqe, 0, sizeof *sqe);
     return sqe;
 }
