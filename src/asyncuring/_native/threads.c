@@ -6,59 +6,59 @@
  * never see the mutex.
  *
  * An op on a file that can be positioned runs to its end once it has begun, as it does on most
- * kernels' io_uring. An op on a stream (pipe, FIFO, eventfd) may wait for ever, so its thread
- * waits in poll(2), where a cancel can reach it.
+ * kernels' io_uring. An op on a stream (pipe, FIFO, eventfd) may wait for ever, so it goes on to
+ * the one thread of streams.c, and a cancel that finds it nowhere here follows it there.
  */
-#include "driver.h"
-#include <poll.h>
+#include "streams.h"
 #include <sys/types.h>
 
 struct worker {
     pthread_t thread;
     asyncuring_driver *driver;
-    uint64_t token;            /* of the op this thread runs; guarded by pool->taking */
-    _Atomic bool cancelled;    /* somebody asked for that */
-    struct doorbell interrupt; /* wakes it in poll(2) */
+    /* Guarded by pool->taking. */
+    uint64_t token; /* of the op this thread runs */
+    bool cancelled; /* somebody asked for that */
 };
 
 struct pool {
     pthread_mutex_t taking; /* held by whoever is the queue's consumer just now */
+    struct streams *streams;
     unsigned count;
     struct worker workers[];
 };
 
 /* Not a token: tokens count from 1. */
 #define NO_TOKEN 0
+/* Not a result: the op has gone on, and somebody else completes it. */
+#define GONE_ON INT64_MIN
 
-static int64_t stream_wait_and_transfer(struct worker *worker, const asyncuring_op *op)
+/* The op turned out to be one on a stream. */
+static int64_t go_on(struct worker *worker, const asyncuring_op *op)
 {
-    bool reading = op->opcode == ASYNCURING_OP_READ;
-    for (;;) {
-        /* seq_cst: partner of the store in pool_cancel, which rings after it: we were armed before
-         * this look, so either we see the flag here or that ring wakes us. */
-        if (atomic_load_explicit(&worker->cancelled, memory_order_seq_cst))
-            return -ECANCELED;
-        struct pollfd fds[] = {{.fd = op->fd, .events = reading ? POLLIN : POLLOUT},
-                               {.fd = worker->interrupt.fd, .events = POLLIN}};
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return -errno;
-        if (fds[0].revents == 0)
-            continue;
-        void *memory = (void *)(uintptr_t)op->address;
-        ssize_t count =
-            reading ? read(op->fd, memory, op->length) : write(op->fd, memory, op->length);
-        if (count >= 0)
-            return count;
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-    }
+    struct pool *pool = worker->driver->kind_state;
+    pthread_mutex_lock(&pool->taking);
+    bool cancelled = worker->cancelled;
+    worker->token = NO_TOKEN;
+    if (!cancelled)
+        streams_push(pool->streams, op);
+    pthread_mutex_unlock(&pool->taking);
+    return cancelled ? -ECANCELED : GONE_ON;
 }
 
-static int64_t stream_transfer(struct worker *worker, const asyncuring_op *op)
+/* A cancel came behind the op that it names, which is therefore running, a stream's, or done. */
+static int64_t pool_cancel(struct worker *worker, const asyncuring_op *cancel)
 {
-    doorbell_arm(&worker->interrupt);
-    int64_t result = stream_wait_and_transfer(worker, op);
-    doorbell_leave(&worker->interrupt);
+    struct pool *pool = worker->driver->kind_state;
+    int64_t result = GONE_ON;
+    pthread_mutex_lock(&pool->taking);
+    for (unsigned i = 0; i < pool->count; i++)
+        if (pool->workers[i].token == cancel->argument) {
+            pool->workers[i].cancelled = true;
+            result = -EALREADY;
+        }
+    if (result == GONE_ON)
+        streams_push(pool->streams, cancel);
+    pthread_mutex_unlock(&pool->taking);
     return result;
 }
 
@@ -72,7 +72,7 @@ static int64_t transfer(struct worker *worker, const asyncuring_op *op)
         if (count >= 0)
             return count;
         if (errno == ESPIPE)
-            return stream_transfer(worker, op);
+            return go_on(worker, op);
         if (errno != EINTR)
             return -errno;
     }
@@ -96,6 +96,8 @@ static int64_t carry_out(struct worker *worker, const asyncuring_op *op)
     case ASYNCURING_OP_READ:
     case ASYNCURING_OP_WRITE:
         return transfer(worker, op);
+    case ASYNCURING_OP_CANCEL:
+        return pool_cancel(worker, op);
     case ASYNCURING_OP_FSYNC:
         result = fsync(op->fd);
         break;
@@ -114,19 +116,6 @@ static int64_t carry_out(struct worker *worker, const asyncuring_op *op)
     return result < 0 ? -errno : result;
 }
 
-/* With pool->taking held. */
-static int64_t pool_cancel(struct pool *pool, uint64_t token)
-{
-    for (unsigned i = 0; i < pool->count; i++) {
-        struct worker *worker = &pool->workers[i];
-        if (worker->token != token)
-            continue;
-        atomic_store_explicit(&worker->cancelled, true, memory_order_seq_cst);
-        return doorbell_ring(&worker->interrupt) ? 0 : -EALREADY;
-    }
-    return -ENOENT;
-}
-
 /* The next op for `worker`, if there is one; its token is noted in the same step. */
 static bool pool_take_now(struct pool *pool, struct worker *worker, asyncuring_op *taken)
 {
@@ -140,7 +129,7 @@ static bool pool_take_now(struct pool *pool, struct worker *worker, asyncuring_o
         more = queue_front(ops) != NULL;
     }
     worker->token = op && taken->opcode != ASYNCURING_OP_CANCEL ? taken->token : NO_TOKEN;
-    atomic_store_explicit(&worker->cancelled, false, memory_order_seq_cst);
+    worker->cancelled = false;
     pthread_mutex_unlock(&pool->taking);
     /* One ring wakes one thread; a thread that finds more behind its own op wakes one more. So
      * short ops stay with few threads, and slow ones soon have all of them. */
@@ -174,14 +163,9 @@ static void *worker_run(void *argument)
     struct pool *pool = driver->kind_state;
     asyncuring_op op;
     while (pool_take(pool, worker, &op)) {
-        int64_t result;
-        if (op.opcode == ASYNCURING_OP_CANCEL) {
-            pthread_mutex_lock(&pool->taking);
-            result = pool_cancel(pool, op.argument);
-            pthread_mutex_unlock(&pool->taking);
-        } else {
-            result = carry_out(worker, &op);
-        }
+        int64_t result = carry_out(worker, &op);
+        if (result == GONE_ON)
+            continue;
         asyncuring_port *port = driver_port_of(driver, op.token);
         port_deliver(port, op.token, result);
         port_ring(port);
@@ -197,8 +181,8 @@ static void pool_join(asyncuring_driver *driver, unsigned started)
         doorbell_ring(&driver->doorbell);
     for (unsigned i = 0; i < started; i++)
         pthread_join(pool->workers[i].thread, NULL);
-    for (unsigned i = 0; i < pool->count; i++)
-        doorbell_destroy(&pool->workers[i].interrupt);
+    if (pool->streams)
+        streams_stop(pool->streams);
     pthread_mutex_destroy(&pool->taking);
     free(pool);
 }
@@ -210,9 +194,7 @@ static void pool_stop(asyncuring_driver *driver)
 
 static void pool_abandon(asyncuring_driver *driver)
 {
-    struct pool *pool = driver->kind_state;
-    for (unsigned i = 0; i < pool->count; i++)
-        doorbell_destroy(&pool->workers[i].interrupt);
+    streams_abandon(((struct pool *)driver->kind_state)->streams);
 }
 
 static const struct driver_kind threads_kind = {.stop = pool_stop, .abandon = pool_abandon};
@@ -231,11 +213,10 @@ asyncuring_driver *asyncuring_threads_start(unsigned threads, asyncuring_start_e
         free(pool);
         return NULL;
     }
-    for (unsigned i = 0; i < threads && error->error == 0; i++) {
+    pool->count = threads;
+    for (unsigned i = 0; i < threads; i++)
         pool->workers[i].driver = driver;
-        error->error = doorbell_create(&pool->workers[i].interrupt, true);
-        pool->count += error->error == 0;
-    }
+    pool->streams = streams_start(driver, &error->error);
     /* Every worker is described before the first runs: a cancel looks at all of them. */
     unsigned started = 0;
     while (error->error == 0 && started < threads) {

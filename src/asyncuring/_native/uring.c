@@ -125,9 +125,11 @@ static unsigned take_batch(struct ring_thread *self)
     unsigned count = 0;
     const asyncuring_op *op;
     /* The kernel may take less than a whole batch; then the rest is still in the way. */
-    unsigned room = io_uring_sq_space_left(&self->ring) - 1;
+    unsigned room = io_uring_sq_space_left(&self->ring);
     if (room > BATCH_OPS)
         room = BATCH_OPS;
+    else if (room > 0)
+        room--; /* for the doorbell's read, unless that is there already */
     while (count < room && self->in_kernel < IN_KERNEL_MAX && (op = queue_front(ops))) {
         prepare(ring_sqe(&self->ring), op);
         queue_pop(ops);
@@ -215,7 +217,8 @@ static void sleep_until_work(struct ring_thread *self)
         if (self->broken && self->in_kernel > 0) {
             nanosleep(&(struct timespec){.tv_nsec = RETRY_NANOSECONDS}, NULL);
         } else if (self->broken || (self->in_kernel == 0 && !self->doorbell_reading)) {
-            doorbell_wait(doorbell); /* the short way: no completion can arrive */
+            doorbell_wait(doorbell);   /* the short way: no completion can arrive */
+            doorbell_disarm(doorbell); /* in case that was a ring of an earlier sleep */
             return;
         } else {
             if (!self->doorbell_reading)
