@@ -158,3 +158,13 @@ async def gather(function: AsyncFunction[T], count: int) -> list[T]:
     """Run function(0), …, function(count - 1) at the same time."""
     tasks = [Task.start(function, number) for number in range(count)]
     return [await task.join() for task in tasks]
+
+
+def is_pinned(buf: bytearray) -> bool:
+    """Whether somebody has `buf` exported, so that it cannot change its size."""
+    try:
+        buf.append(0)
+    except BufferError:
+        return True
+    del buf[-1]
+    return False

@@ -66,17 +66,19 @@ class Gate:
         """Make a closed gate."""
         self._loop = loop
         self._op = Op(Opcode.NOP)  # parked and resumed like an op, and never submitted
+        self._outcome = 0
 
     def open(self) -> None:
         """Let the waiting task, or the one that is going to wait, pass."""
         self._op.result = 0
         if self._op.waiter is not None:
-            self._loop.resume(self._op, 0)
+            self._loop.resume(self._op, self._outcome)
 
     async def wait(self, on_cancel: Callable[[], object]) -> None:
-        """Wait. A cancellation calls `on_cancel` and does not end the waiting."""
+        """Wait. A cancellation calls `on_cancel` and is raised when the gate opens, not earlier."""
 
         def cancel(_op: Op) -> bool:
+            self._outcome = CANCELLED
             on_cancel()
             return False
 
@@ -87,7 +89,7 @@ class Gate:
 class Proactor:
     """Performs ops for the tasks of one event loop through one port.
 
-    depth: the most ops that may be in flight; cancels come on top, one for each op at most.
+    depth: the most ops that may be in flight; on top come as many cancels at most.
     """
 
     __slots__ = (
@@ -217,13 +219,18 @@ class Proactor:
             else:
                 self._complete(op, result)
         more = len(completions) == port.reap_limit
-        if (more or (self._backlog and self._room() > 0)) and not self._scheduled:
+        if (more or self._could_submit()) and not self._scheduled:
             # Otherwise the next completion rings the doorbell, and we come here again.
             self._schedule()
         self._retire_if_quiet()
 
     def _room(self) -> int:
         return self._depth - len(self._in_flight)
+
+    def _could_submit(self) -> bool:
+        if self._backlog and self._room() > 0:
+            return True
+        return bool(self._cancels) and len(self._cancels_in_flight) < self._depth
 
     def _next_batch(self) -> list[Op]:
         """Take from the backlog what there is room for, and put it in flight."""
@@ -241,12 +248,15 @@ class Proactor:
         return self._next_cancels() + batch if self._cancels else batch
 
     def _next_cancels(self) -> list[Op]:
-        # A target that is done by now needs none.
-        cancels = [op for op in self._cancels if op.argument in self._in_flight]
-        self._cancels.clear()
-        for op in cancels:
-            op.token = token = self._port.token_base | next(_activations)
-            self._cancels_in_flight[token] = op
+        # A cancel may outlast its target, and a target be asked for by its task and by its file:
+        # so these, too, keep to the depth.
+        cancels: list[Op] = []
+        while self._cancels and len(self._cancels_in_flight) < self._depth:
+            op = self._cancels.popleft()
+            if op.argument in self._in_flight:  # a target that is done by now needs none
+                op.token = token = self._port.token_base | next(_activations)
+                self._cancels_in_flight[token] = op
+                cancels.append(op)
         return cancels
 
     def _complete(self, op: Op, result: int) -> None:
@@ -256,6 +266,7 @@ class Proactor:
 
     def _settle(self, op: Op, result: int) -> None:
         op.result = result
+        op.pin = None  # whoever keeps the op, as an exception's traceback does, not the buffer
         account = op.account
         account.ops -= 1
         if account.ops == 0 and account.on_quiet is not None:
@@ -265,7 +276,12 @@ class Proactor:
     # -- retiring
 
     def retire(self, on_retired: Callable[[Proactor], object]) -> None:
-        """Leave port and loop as soon as nothing is under way, then call `on_retired(self)`."""
+        """Leave port and loop as soon as nothing is under way, then call `on_retired(self)`.
+
+        Asked again, it goes on with the last `on_retired`; one that has retired has no more to do.
+        """
+        if self._retired:
+            return
         self._on_retired = on_retired
         self._retire_if_quiet()
 
