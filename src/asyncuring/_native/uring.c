@@ -23,7 +23,8 @@ struct ring_thread {
     asyncuring_driver *driver;
     pthread_t thread;
     struct io_uring ring;
-    unsigned in_kernel;    /* SQEs prepared and not yet completed, the doorbell's read excepted */
+    unsigned in_kernel; /* SQEs prepared and not yet completed, the doorbell's read excepted */
+    unsigned in_kernel_max;
     bool doorbell_reading; /* a read of our doorbell is in the kernel */
     uint64_t doorbell_value;
     int broken;                                 /* an errno, once io_uring_enter failed for good */
@@ -130,7 +131,7 @@ static unsigned take_batch(struct ring_thread *self)
         room = BATCH_OPS;
     else if (room > 0)
         room--; /* for the doorbell's read, unless that is there already */
-    while (count < room && self->in_kernel < IN_KERNEL_MAX && (op = queue_front(ops))) {
+    while (count < room && self->in_kernel < self->in_kernel_max && (op = queue_front(ops))) {
         prepare(ring_sqe(&self->ring), op);
         queue_pop(ops);
         self->in_kernel++;
@@ -281,6 +282,7 @@ static void *ring_run(void *argument)
     report_start(self);
     if (created < 0)
         return NULL;
+    self->in_kernel_max = *self->ring.cq.kring_entries - RING_SQ_ENTRIES;
     ring_loop(self);
     end_doorbell_read(self);
     io_uring_queue_exit(&self->ring);

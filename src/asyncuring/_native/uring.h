@@ -7,10 +7,11 @@
 
 /* Ops per io_uring_enter; see uring.c for why so few. */
 #define BATCH_OPS 32
+#define RING_SQ_ENTRIES (2 * BATCH_OPS)
 /* Room for all that may be in the kernel; what exceeds it waits in the driver's queue. */
 #define RING_CQ_ENTRIES 4096
-#define RING_SQ_ENTRIES (2 * BATCH_OPS)
-#define IN_KERNEL_MAX (RING_CQ_ENTRIES - RING_SQ_ENTRIES)
+/* The same where a user may lock 64 KiB of memory: once the default, in containers often still. */
+#define RING_CQ_ENTRIES_FEW 1024
 
 /* A zeroed SQE: liburing 2.3 hands out the stale one of the last round. */
 static inline struct io_uring_sqe *ring_sqe(struct io_uring *ring)

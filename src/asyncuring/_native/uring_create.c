@@ -19,19 +19,27 @@
 #define IORING_SETUP_DEFER_TASKRUN (1U << 13)
 #endif
 
-static int create(struct io_uring *ring, asyncuring_start_error *error)
+/* Newest first; a kernel that does not know a flag answers EINVAL. DEFER_TASKRUN (6.1) runs
+ * completions when we enter and not by interrupting us; COOP_TASKRUN (5.19) nearly so. */
+static int create_with_newest_flags(struct io_uring *ring, unsigned cq_entries)
 {
-    /* Newest first; a kernel that does not know a flag answers EINVAL. DEFER_TASKRUN (6.1) runs
-     * completions when we enter and not by interrupting us; COOP_TASKRUN (5.19) nearly so. */
     static const unsigned flags[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
                                      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN,
                                      IORING_SETUP_COOP_TASKRUN, 0};
     int result = -EINVAL;
     for (size_t i = 0; i < sizeof flags / sizeof *flags && result == -EINVAL; i++) {
         struct io_uring_params params = {.flags = flags[i] | IORING_SETUP_CQSIZE,
-                                         .cq_entries = RING_CQ_ENTRIES};
+                                         .cq_entries = cq_entries};
         result = io_uring_queue_init_params(RING_SQ_ENTRIES, ring, &params);
     }
+    return result;
+}
+
+static int create(struct io_uring *ring, asyncuring_start_error *error)
+{
+    int result = create_with_newest_flags(ring, RING_CQ_ENTRIES);
+    if (result == -ENOMEM)
+        result = create_with_newest_flags(ring, RING_CQ_ENTRIES_FEW);
     if (result < 0) {
         *error = (asyncuring_start_error){ASYNCURING_STAGE_SETUP, -result};
         return -1;
