@@ -41,17 +41,21 @@ FLOORS: dict[str, set[str]] = {
     "_opening": FILES | {"_file"},
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
     "__init__": {"_file", "_opening", "_batch", "_buffers", "_statistics", "_runtime", "_errors"},
-    "__main__": UPPER | {"_runtime", "asyncuring"},
+    "_report": {"_drivers", "_runtime", "asyncuring"},
+    "__main__": {"_report"},
     "testing": {"asyncuring"},
     "benchmark": {"asyncuring"},
 }
 
-# Modules with exactly one importer in the library (the benchmark runs loops of its own).
+# Modules with exactly one importer in the library.
 ONLY_IMPORTERS = {
     "asyncio": "_loops/_asyncio.py",
     "trio": "_loops/_trio.py",
     "asyncuring._native._core": "_drivers/native.py",
 }
+
+# These run loops of their own, as any program does.
+LOOP_RUNNERS = ("benchmark/", "_report.py")
 
 BANNED_NAMES = {"manager", "handler", "helper", "helpers", "utils", "util", "common", "base"}
 # A storage engine is what our users write; any other engine is one of the benchmark's contenders.
@@ -97,7 +101,7 @@ def forbidden_arrows(name: str, source: str) -> list[str]:
 
 def forbidden_importers(name: str, source: str) -> list[str]:
     """The imports in file `name` that belong to one other file alone."""
-    if name.startswith("benchmark/"):
+    if name.startswith(LOOP_RUNNERS):
         return []
     return [
         module
