@@ -19,8 +19,10 @@ __all__ = [
 CANCELLED = -errno.ECANCELED
 
 # A cancelled request answers ECANCELED if it had not begun; one that a kernel worker had begun and
-# that could be interrupted answers EINTR (io_uring_prep_cancel(3); io_uring/rw.c).
-_CANCELLED_RESULTS = frozenset({CANCELLED, -errno.EINTR})
+# that could be interrupted answers EINTR (io_uring_prep_cancel(3); io_uring/rw.c). An interrupted
+# open lets the kernel's own ERESTARTSYS out, which no system call ever returns (seen on 6.18).
+_ERESTARTSYS = 512
+_CANCELLED_RESULTS = frozenset({CANCELLED, -errno.EINTR, -_ERESTARTSYS})
 
 
 class ClosedFileError(ValueError):
