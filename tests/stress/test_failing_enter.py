@@ -1,0 +1,107 @@
+"""io_uring_enter(2) fails now and then: nothing hangs, nothing is lost.
+
+strace makes it fail, so the errors come from where the kernel's come from.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("uring")
+
+SECONDS_MAX = 50
+
+# 200 clients, so that more ops wait than one batch, or the submission queue, has room for; a FIFO
+# whose reads stay in flight; and a sleep of the ring thread now and then.
+READ_AND_WRITE = """
+import asyncio, os, random, sys
+import asyncuring
+
+BLOCK, BLOCKS, CLIENTS, ROUNDS = 512, 256, 200, 20
+path, fifo = sys.argv[1:]
+
+def content(block, version):
+    return block.to_bytes(4, "little") * 64 + version.to_bytes(4, "little") * 64
+
+async def client(number, uring_file, done):
+    buffer = bytearray(BLOCK)
+    for version in range(ROUNDS):
+        assert await uring_file.write_at(content(number, version), number * BLOCK) == BLOCK
+        assert await uring_file.read_at(buffer, number * BLOCK) == BLOCK
+        assert buffer == content(number, version), (number, version)
+        done.append(number)
+
+async def cancelled(uring_file):
+    reads = [asyncio.ensure_future(uring_file.read_at(bytearray(1), 0)) for _ in range(4)]
+    while asyncuring.statistics().in_flight < 4:
+        await asyncio.sleep(0)
+    for read in reads:
+        read.cancel()
+    await asyncio.wait(reads)
+    assert all(read.cancelled() for read in reads), reads
+
+async def main():
+    done = []
+    async with (
+        await asyncuring.open_file(path, "w+", driver="uring") as uring_file,
+        await asyncuring.open_file(fifo, "r+", driver="uring") as empty,
+    ):
+        for _ in range(3):
+            await cancelled(empty)
+            await asyncio.gather(*(client(n, uring_file, done) for n in range(CLIENTS)))
+        for _ in range(50):
+            await client(0, uring_file, done)
+    assert len(done) == 3 * CLIENTS * ROUNDS + 50 * ROUNDS
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def strace() -> str:
+    """A strace that may trace and can make calls fail."""
+    program = shutil.which("strace")
+    if program is None:
+        pytest.skip("strace is not installed")
+    tried = subprocess.run(
+        [program, "-qq", "-e", "inject=getppid:error=EPERM", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode != 0:
+        pytest.skip(f"strace may not trace here: {tried.stderr.strip()}")
+    return program
+
+
+def run_failing(
+    strace: str, program: str, failing: str, tmp_path: Path, fifo: Path
+) -> subprocess.CompletedProcess[str]:
+    command = [strace, "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=io_uring_enter"]
+    command += ["-e", f"inject=io_uring_enter:{failing}"]
+    return subprocess.run(
+        [*command, sys.executable, "-W", "error", "-c", program, str(tmp_path / "file"), str(fifo)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS_MAX,
+    )
+
+
+@pytest.mark.parametrize("error", ["EAGAIN", "EINTR", "EBUSY"])
+@pytest.mark.parametrize("when", ["3+5", "2+2", "20..300"], ids=["fifth", "second", "long"])
+def test_passing_errors_of_enter_lose_nothing(
+    strace: str, error: str, when: str, tmp_path: Path, fifo: Path
+) -> None:
+    done = run_failing(strace, READ_AND_WRITE, f"error={error}:when={when}", tmp_path, fifo)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+    assert f" {error} " in (tmp_path / "trace").read_text()
