@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     else:
         from typing_extensions import Buffer
 
-__all__ = ["byte_view", "checked_offset", "pinned"]
+__all__ = ["OFFSET_MAX", "byte_view", "checked_offset", "pinned"]
 
 # loff_t is signed, and io_uring takes its -1 for "the current position" (io_uring_enter(2)).
-_OFFSET_MAX = 2**63 - 1
+OFFSET_MAX = 2**63 - 1
 
 # Buffers of these types hold plain data; others are asked whether they hold Python objects.
 _PLAIN_TYPES = frozenset({bytearray, bytes, array.array, mmap.mmap})
@@ -28,22 +28,22 @@ _PLAIN_TYPES = frozenset({bytearray, bytes, array.array, mmap.mmap})
 def checked_offset(off: int) -> int:
     """Return `off` as an int that the kernel takes; ValueError or TypeError otherwise."""
     off = operator.index(off)
-    if not 0 <= off <= _OFFSET_MAX:
+    if not 0 <= off <= OFFSET_MAX:
         message = f"offset must be between 0 and 2**63 - 1, not {off}"
         raise ValueError(message)
     return off
 
 
-def pinned(export: Callable[[Any], Any], buf: Buffer) -> Any:
+def pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:
     """Export `buf` for as long as the result lives; TypeError, BufferError or ValueError."""
     try:
-        pin = export(buf)
+        pinned = pin(buf, writable)
     except (TypeError, ValueError, BufferError) as error:
         raise _unusable(buf, error) from None
     if type(buf) not in _PLAIN_TYPES and "O" in memoryview(buf).format:
         message = f"a buffer of Python objects ({type(buf).__name__}) cannot be read or written"
         raise TypeError(message)
-    return pin
+    return pinned
 
 
 def _unusable(buf: Buffer, error: Exception) -> Exception:

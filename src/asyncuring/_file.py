@@ -8,11 +8,11 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._arguments import byte_view, checked_offset, pinned
+from ._arguments import OFFSET_MAX, byte_view, checked_offset, pinned
 from ._errors import CANCELLED, ClosedFileError, EndOfFileError, os_error
 from ._op import Op
-from ._proactor import Account, Gate
-from ._runtime import call_in_loop, running_loop_key, when_all_quiet
+from ._proactor import Account, Gate, Uncancellable
+from ._runtime import call_in_loop, quick_loop_key, running_loop_key, when_all_quiet
 
 if TYPE_CHECKING:
     import sys
@@ -50,8 +50,7 @@ class UringFile:
         self._direct = direct
         self._fd = -1
         self._leased: LeasedDriver | None = None
-        self._pin_readable: Callable[[Any], Any]
-        self._pin_writable: Callable[[Any], Any]
+        self._pin: Callable[[Any, bool], Any]
         # One account for each loop that has used the file. Empty before opening and after closing,
         # so that finding one is all that an operation has to check.
         self._accounts: dict[Hashable, Account] = {}
@@ -60,8 +59,7 @@ class UringFile:
         """Take over the descriptor and the lease (`open_file` calls this)."""
         self._fd = fd
         self._leased = leased
-        self._pin_readable = leased.pin_readable
-        self._pin_writable = leased.pin_writable
+        self._pin = leased.pin
 
     # -- what it is
 
@@ -110,9 +108,11 @@ class UringFile:
             TypeError, BufferError, ValueError: buffer or offset cannot be used; nothing was read.
             ClosedFileError: the file is closed.
         """
-        account = self._accounts.get(running_loop_key()) or self._new_account()
-        op = Op.read(self._fd, pinned(self._pin_writable, buf), checked_offset(off))
-        result = await account.perform(op, account)
+        account = self._accounts.get(quick_loop_key()) or self._account()
+        if type(off) is not int or not 0 <= off <= OFFSET_MAX:
+            off = checked_offset(off)
+        op = Op.read(self._fd, pinned(self._pin, buf, True), off)
+        result = await account.perform(op)
         if result < 0:
             raise self._error(op, result)
         return result
@@ -152,9 +152,11 @@ class UringFile:
                 written.
             ClosedFileError: the file is closed.
         """
-        account = self._accounts.get(running_loop_key()) or self._new_account()
-        op = Op.write(self._fd, pinned(self._pin_readable, buf), checked_offset(off))
-        result = await account.perform(op, account)
+        account = self._accounts.get(quick_loop_key()) or self._account()
+        if type(off) is not int or not 0 <= off <= OFFSET_MAX:
+            off = checked_offset(off)
+        op = Op.write(self._fd, pinned(self._pin, buf, False), off)
+        result = await account.perform(op)
         if result < 0:
             raise self._error(op, result)
         return result
@@ -198,9 +200,9 @@ class UringFile:
         await self._sync(Op.fdatasync)
 
     async def _sync(self, make_op: Callable[[int], Op]) -> None:
-        account = self._accounts.get(running_loop_key()) or self._new_account()
+        account = self._accounts.get(quick_loop_key()) or self._account()
         op = make_op(self._fd)
-        result = await account.perform(op, account)
+        result = await account.perform(op)
         if result < 0:
             raise self._error(op, result)
 
@@ -231,7 +233,7 @@ class UringFile:
             await _all_quiet(accounts, proactor)
         finally:
             try:
-                result = await proactor.perform_regardless(Op.close(self._fd))
+                result = await Uncancellable(proactor).perform(Op.close(self._fd))
             finally:
                 leased.release()
         if result < 0:
@@ -268,15 +270,20 @@ class UringFile:
         """Look up the proactor anew at the next operation (the process was forked)."""
         self._accounts = {}
 
-    def _new_account(self) -> Account:
-        """Open the account with the running loop's proactor, at the first operation there."""
+    def _account(self) -> Account:
+        """Return the account with the running loop's proactor, opened at the first operation."""
         leased = self._leased
         if leased is None:
             raise self._closed_error()
-        account = Account(leased.proactor())
-        # A loop that was closed meanwhile does not come back.
-        open_accounts = {k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()}
-        self._accounts = {**open_accounts, running_loop_key(): account}
+        key = running_loop_key()
+        account = self._accounts.get(key)
+        if account is None:
+            account = Account(leased.proactor())
+            # A loop that was closed meanwhile does not come back.
+            open_loops = {
+                k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()
+            }
+            self._accounts = {**open_loops, key: account}
         return account
 
     def _closed_error(self) -> ClosedFileError:
@@ -310,14 +317,14 @@ async def _all_quiet(accounts: list[Account], proactor: Proactor) -> None:
     busy = [a for a in accounts if a.ops > 0 or a.proactor is not proactor]
     if not busy:
         return
-    gate = Gate(proactor.loop)
-    when_all_quiet(busy, partial(call_in_loop, proactor, gate.open))
 
     def cancel_what_is_left() -> None:
         for account in busy:
             call_in_loop(account.proactor, account.cancel_all)
 
-    await gate.wait(cancel_what_is_left)
+    gate = Gate(proactor, cancel_what_is_left)
+    when_all_quiet(busy, partial(call_in_loop, proactor, gate.open))
+    await gate.wait()
 
 
 def _close_when_quiet(fd: int, accounts: list[Account], leased: LeasedDriver) -> None:

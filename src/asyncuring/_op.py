@@ -28,9 +28,6 @@ class Opcode(enum.IntEnum):
 # Plain integers: an IntEnum's attribute look-up costs more than the rest of building an op.
 _READ, _WRITE = int(Opcode.READ), int(Opcode.WRITE)
 
-# What read(2) and write(2) transfer at most in one call (man 2 read, NOTES).
-_TRANSFER_MAX = 0x7FFFF000
-
 
 class Op:
     """One requested operation, and later its result.
@@ -44,7 +41,6 @@ class Op:
         token: names the op while it is in flight; 0 in the backlog.
         result: a count, an fd or a negative errno; None until the op is done.
         waiter: what the loop parked for it: a future or a task; None if nobody waits.
-        raise_cancel: trio's, once its cancellation was asked for.
     """
 
     __slots__ = (
@@ -54,7 +50,6 @@ class Op:
         "length",
         "opcode",
         "pin",
-        "raise_cancel",
         "result",
         "token",
         "waiter",
@@ -73,17 +68,16 @@ class Op:
         self.token = 0
         self.result: int | None = None
         self.waiter: Any = None
-        self.raise_cancel: Any = None
 
     @classmethod
     def read(cls, fd: int, pin: Any, offset: int) -> Op:
         """pread(2) of len(pin) bytes, or as many as one call takes, at `offset`."""
-        return cls(_READ, fd, pin, min(len(pin), _TRANSFER_MAX), offset)
+        return cls(_READ, fd, pin, len(pin), offset)
 
     @classmethod
     def write(cls, fd: int, pin: Any, offset: int) -> Op:
         """pwrite(2) of len(pin) bytes, or as many as one call takes, at `offset`."""
-        return cls(_WRITE, fd, pin, min(len(pin), _TRANSFER_MAX), offset)
+        return cls(_WRITE, fd, pin, len(pin), offset)
 
     @classmethod
     def fsync(cls, fd: int) -> Op:

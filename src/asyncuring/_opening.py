@@ -93,9 +93,9 @@ def _direct_flag() -> int:
 
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
     account = Account(leased.proactor())
-    op = Op.open(leased.pin_readable(path + b"\0"), flags, permissions)
+    op = Op.open(leased.pin(path + b"\0", False), flags, permissions)
     try:
-        return await account.perform(op, account)
+        return await account.perform(op)
     except BaseException:
         # Cancelled (or its task destroyed), and yet it may open the file: then close it again.
         account.when_quiet(lambda: _close_unwanted(op))

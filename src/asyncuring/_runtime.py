@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from ._drivers.native import start_threads, start_uring
 from ._errors import DriverUnavailableError, ForkedProcessError
-from ._loops import ClosedLoop, running_loop, running_loop_key
+from ._loops import ClosedLoop, quick_loop_key, running_loop, running_loop_key
 from ._proactor import Proactor
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ __all__ = [
     "call_in_loop",
     "drivers_in_use",
     "lease",
+    "quick_loop_key",
     "running_loop_key",
     "when_all_quiet",
 ]
@@ -74,8 +75,7 @@ class LeasedDriver:
         self.ops_submitted_before = 0  # by proactors that have retired since
         self.tenants: WeakSet[Tenant] = WeakSet()
         self.proactors: dict[Hashable, Proactor] = {}
-        self.pin_readable = driver.pin_readable
-        self.pin_writable = driver.pin_writable
+        self.pin = driver.pin
         self.direct_alignment = driver.direct_alignment
 
     def proactor(self) -> Proactor:
@@ -243,7 +243,7 @@ def _drain(proactor: Proactor) -> None:
     """One step towards quiet, for a proactor that has no loop any more."""
     if not isinstance(proactor.loop, ClosedLoop):
         proactor.orphan()
-    proactor.exchange(rung=False)
+    proactor.exchange(False)
 
 
 def _at_exit() -> None:

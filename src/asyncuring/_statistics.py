@@ -100,7 +100,7 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
         loops=len(proactors),
         ops_submitted=leased.ops_submitted_before + sum(p.ops_submitted for p in proactors),
         in_flight=sum(p.in_flight for p in proactors),
-        backlog=sum(p.backlog for p in proactors),
+        backlog=sum(len(p.backlog) for p in proactors),
         enters=counters.enters,
         wakeups=counters.wakeups,
         rings=counters.rings,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from asyncuring._op import Op
 
@@ -34,14 +34,14 @@ class Port(Protocol):
     fd: int
     """Readable when completions have come since the last exchange that left none."""
 
-    token_base: int
-    """What the port wants or-ed into the tokens of its ops."""
+    tokens: Iterator[int]
+    """Names for its ops; none comes twice in the life of the driver."""
 
     reap_limit: int
     """The most completions that one exchange returns."""
 
-    def exchange(self, ops: Sequence[Op], *, rung: bool) -> Sequence[tuple[int, int]]:
-        """Submit `ops`; return completions as (token, result).
+    def exchange(self, ops: Sequence[Op], rung: bool, /) -> Sequence[tuple[int, int]]:
+        """Submit `ops`, each under its token; return completions as (token, result).
 
         rung: called because `fd` was readable. As many completions as `reap_limit` means that
         there may be more, and that nothing will ring for them.
@@ -58,12 +58,8 @@ class Driver(Protocol):
 
     name: str
 
-    def pin_readable(self, buffer: Any) -> Any:
+    def pin(self, buffer: Any, writable: bool, /) -> Any:
         """Export `buffer` until the pin is dropped; len(pin) is its size in bytes."""
-        ...
-
-    def pin_writable(self, buffer: Any) -> Any:
-        """Likewise, for a buffer that will be written to."""
         ...
 
     def direct_alignment(self, fd: int) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from asyncuring._native._core import ffi, lib
 from . import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from asyncuring._op import Op
 
@@ -28,10 +29,16 @@ __all__ = [
 ]
 
 # struct asyncuring_op and asyncuring_completion of boundary.h: native sizes, no padding.
-_OP = struct.Struct("=QQQiII4x")
+_OP = struct.Struct("=QQQQiI")
+_OP_SIZE = _OP.size
 _COMPLETION = struct.Struct("=Qq")
+_COMPLETION_SIZE = _COMPLETION.size
+_iter_completions = _COMPLETION.iter_unpack
+_exchange = lib.asyncuring_port_exchange
 
-_cast_address = partial(ffi.cast, "uintptr_t")
+# Parsed once; a string would be looked up at each call.
+_BYTES = ffi.typeof("char[]")
+_NULL = ffi.NULL
 
 # One reap's worth: it bounds how long a wake-up keeps the loop from everything else, at some
 # 1 us per completion.
@@ -140,10 +147,9 @@ class NativeDriver:
         """Wrap a started driver."""
         self.name = name
         self._driver = driver
-        self.pin_readable: Callable[[Any], Any] = partial(ffi.from_buffer, "char[]")
-        self.pin_writable: Callable[[Any], Any] = partial(
-            ffi.from_buffer, "char[]", require_writable=True
-        )
+        self.pin: Callable[[Any, bool], Any] = partial(ffi.from_buffer, _BYTES)
+        # By port, for ports are used again: a late cancel must not hit the next user's op.
+        self._tokens: dict[int, Iterator[int]] = {}
 
     def direct_alignment(self, fd: int) -> tuple[int, int] | None:
         """See `Driver.direct_alignment`: statx(2), STATX_DIOALIGN (Linux 6.1)."""
@@ -161,7 +167,9 @@ class NativeDriver:
                 text = "too many event loops use asyncuring in this process"
                 raise OSError(error[0], text)
             raise OSError(error[0], os.strerror(error[0]))
-        return NativePort(port, depth)
+        index = lib.asyncuring_port_index(port)
+        tokens = self._tokens.setdefault(index, count((index << lib.ASYNCURING_PORT_SHIFT) + 1))
+        return NativePort(port, depth, tokens)
 
     def counters(self) -> Counters:
         """See `Driver.counters`."""
@@ -183,32 +191,40 @@ class NativeDriver:
 class NativePort:
     """A port in C."""
 
-    __slots__ = ("_completions", "_out", "_port", "_staging", "fd", "reap_limit", "token_base")
+    __slots__ = (
+        "_addresses",
+        "_completions",
+        "_out",
+        "_port",
+        "_staging",
+        "fd",
+        "reap_limit",
+        "tokens",
+    )
 
-    def __init__(self, port: Any, depth: int) -> None:
+    def __init__(self, port: Any, depth: int, tokens: Iterator[int]) -> None:
         """Wrap an attached port."""
         self._port = port
         self.fd: int = lib.asyncuring_port_fd(port)
-        self.token_base: int = lib.asyncuring_port_index(port) << lib.ASYNCURING_PORT_SHIFT
+        self.tokens = tokens
         self.reap_limit = _REAP_LIMIT
         staging = lib.asyncuring_port_staging(port)
         self._staging = memoryview(ffi.buffer(staging, 2 * depth * _OP.size))
+        self._addresses = lib.asyncuring_port_addresses(port)
         self._out = ffi.new("asyncuring_completion[]", _REAP_LIMIT)
         self._completions = memoryview(ffi.buffer(self._out))
 
-    def exchange(self, ops: Sequence[Op], *, rung: bool) -> Sequence[tuple[int, int]]:
+    def exchange(self, ops: Sequence[Op], rung: bool) -> Sequence[tuple[int, int]]:
         """See `Port.exchange`."""
-        staging, pack_into = self._staging, _OP.pack_into
+        staging, addresses, pack_into = self._staging, self._addresses, _OP.pack_into
         position = 0
-        for op in ops:
+        for index, op in enumerate(ops):
             pin = op.pin
-            address = 0 if pin is None else int(_cast_address(pin))
-            pack_into(
-                staging, position, op.token, address, op.argument, op.fd, op.length, op.opcode
-            )
-            position += _OP.size
-        count = lib.asyncuring_port_exchange(self._port, len(ops), self._out, _REAP_LIMIT, rung)
-        return list(_COMPLETION.iter_unpack(self._completions[: count * _COMPLETION.size]))
+            addresses[index] = _NULL if pin is None else pin
+            pack_into(staging, position, op.token, 0, op.argument, op.length, op.fd, op.opcode)
+            position += _OP_SIZE
+        reaped = _exchange(self._port, len(ops), self._out, _REAP_LIMIT, rung)
+        return list(_iter_completions(self._completions[: reaped * _COMPLETION_SIZE]))
 
     def detach(self) -> None:
         """See `Port.detach`."""

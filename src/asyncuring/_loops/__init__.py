@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from ._asyncio import AsyncioLoop, running_asyncio_loop
+from ._asyncio import AsyncioLoop, quick_loop_key, running_asyncio_loop
 from ._closed import ClosedLoop
 
 if TYPE_CHECKING:
@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 
     from asyncuring._op import Op
 
-__all__ = ["ClosedLoop", "Loop", "running_loop", "running_loop_key"]
+__all__ = ["ClosedLoop", "Loop", "quick_loop_key", "running_loop", "running_loop_key"]
 
 
 class Loop(Protocol):
     """One running event loop."""
 
-    def park(self, op: Op, cancel: Callable[[Op], bool]) -> Awaitable[int]:
-        """Suspend the calling task until `resume`; the await gives the result.
+    def park(self, op: Op) -> Awaitable[int]:
+        """Suspend the task that awaits the return value until `resume`, and give it the result.
 
-        If the task is cancelled meanwhile, `cancel(op)` is called: True means that the op has
-        ended, False that the task must go on waiting for `resume`. Then, on trio, an op that
-        finished anyway gives its result; on asyncio the cancellation is raised.
+        If the task is cancelled meanwhile, an op that has not begun ends (`op.account.cancel`).
+        One that has: on trio the await goes on; it then gives the result of an op that finished
+        anyway, and raises trio's cancellation otherwise. On asyncio the await raises at once, and
+        `hold_back` must follow.
         """
+        ...
+
+    async def hold_back(self, op: Op) -> None:
+        """After a cancelled await of `park`, with `op` not done: cancel it and wait for it."""
         ...
 
     def resume(self, op: Op, result: int) -> None:

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
     from asyncuring._op import Op
 
-__all__ = ["AsyncioLoop", "running_asyncio_loop"]
+__all__ = ["AsyncioLoop", "quick_loop_key", "running_asyncio_loop"]
 
-# As in asyncio.get_running_loop, without its exception: most calls only want to know.
-_get_running_loop = asyncio._get_running_loop  # noqa: SLF001  documented for event loop code
+# As asyncio.get_running_loop, without its exception. One call into C, for those who have a table
+# of loops at hand and look closer if this is not in it.
+quick_loop_key = asyncio._get_running_loop  # noqa: SLF001  documented for event loop code
 _current_task = asyncio.current_task
 
 
@@ -22,7 +23,7 @@ def running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
 
     A loop that runs, but not a task, may be the host of a trio guest run.
     """
-    loop = _get_running_loop()
+    loop = quick_loop_key()
     if loop is None or _current_task(loop) is None:
         return None
     return loop
@@ -39,29 +40,26 @@ class AsyncioLoop:
         self.call_threadsafe = loop.call_soon_threadsafe
         self.is_closed = loop.is_closed
 
-    async def park(self, op: Op, cancel: Callable[[Op], bool]) -> int:
-        """See `Loop.park`: a cancellation is held back until the op is done."""
-        waiter = op.waiter = self._create_future()
-        try:
-            result: int = await waiter
-        except asyncio.CancelledError:
-            if op.result is None and not cancel(op):
-                await self._wait_regardless(op)
-            raise
-        return result
+    def park(self, op: Op) -> asyncio.Future[int]:
+        """See `Loop.park`."""
+        waiter: asyncio.Future[int] = self._create_future()
+        op.waiter = waiter
+        return waiter
 
-    async def _wait_regardless(self, op: Op) -> None:
+    async def hold_back(self, op: Op) -> None:
+        """See `Loop.hold_back`: whoever calls this raises the cancellation afterwards."""
+        if op.account.cancel(op):
+            return
         while op.result is None:
-            waiter = op.waiter = self._create_future()
             try:
-                await waiter
-            except asyncio.CancelledError:
-                continue  # the first cancellation is raised once the op is done
+                await self.park(op)
+            except asyncio.CancelledError:  # noqa: PERF203  each cancellation needs its own
+                continue  # one cancellation is held back already
 
     def resume(self, op: Op, result: int) -> None:
         """See `Loop.resume`."""
         waiter = op.waiter
-        if not waiter.done():  # else cancelled: its task is about to come back in `park`
+        if not waiter.done():  # else cancelled: its task is on its way to `hold_back`
             waiter.set_result(result)
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:

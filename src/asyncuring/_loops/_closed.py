@@ -19,8 +19,12 @@ _GONE = "the event loop is closed"
 class ClosedLoop:
     """Stands in for a loop that is gone, while the kernel still has ops of its tasks."""
 
-    def park(self, op: Op, cancel: Callable[[Op], bool]) -> Awaitable[int]:
+    def park(self, op: Op) -> Awaitable[int]:
         """Nobody can wait in a loop that is gone."""
+        raise RuntimeError(_GONE)
+
+    async def hold_back(self, op: Op) -> None:
+        """Likewise."""
         raise RuntimeError(_GONE)
 
     def resume(self, op: Op, result: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import outcome
@@ -22,7 +23,7 @@ from trio.lowlevel import (
 from asyncuring._errors import is_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from asyncuring._op import Op
 
@@ -67,27 +68,36 @@ class TrioLoop:
         self._tick_end = _TickEnd()
         self._watching = trio.CancelScope()
         self._finished = False
+        # Ops that trio has asked us to cancel, and how to raise that if they really were.
+        self._cancelling: dict[Op, trio.lowlevel.RaiseCancelT] = {}
 
-    async def park(self, op: Op, cancel: Callable[[Op], bool]) -> int:
-        """See `Loop.park`: trio's protocol for IO that completes (its Windows overlapped IO)."""
+    def park(self, op: Op) -> Awaitable[int]:
+        """See `Loop.park`: trio's protocol for IO that completes (its Windows overlapped IO).
 
-        def abort(raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
-            if cancel(op):
-                return Abort.SUCCEEDED
-            op.raise_cancel = raise_cancel
-            return Abort.FAILED
-
+        A cancelled task stays parked until the completion; only if the op was really cancelled
+        is the cancellation raised.
+        """
         op.waiter = current_task()
-        result: int = await wait_task_rescheduled(abort)
-        return result
+        return wait_task_rescheduled(partial(self._abort, op))  # noqa: ASYNC105  for the caller
+
+    def _abort(self, op: Op, raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+        if op.account.cancel(op):
+            return Abort.SUCCEEDED
+        self._cancelling[op] = raise_cancel
+        return Abort.FAILED
+
+    async def hold_back(self, op: Op) -> None:
+        """See `Loop.hold_back`: there is nothing to do, for no await ends early."""
 
     def resume(self, op: Op, result: int) -> None:
         """See `Loop.resume`."""
         self._tick_end.resumed = True
-        if op.raise_cancel is not None and is_cancelled(result):
-            reschedule(op.waiter, outcome.capture(op.raise_cancel))
-        else:
-            reschedule(op.waiter, outcome.Value(result))
+        if self._cancelling:
+            raise_cancel = self._cancelling.pop(op, None)
+            if raise_cancel is not None and is_cancelled(result):
+                reschedule(op.waiter, outcome.capture(raise_cancel))
+                return
+        reschedule(op.waiter, outcome.Value(result))
 
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """See `Loop.at_tick_end`."""

@@ -53,6 +53,3 @@ void port_deliver(asyncuring_port *port, uint64_t token, int64_t result);
 void port_ring(asyncuring_port *port);
 void port_destroy(asyncuring_port *port);
 void port_abandon(asyncuring_port *port);
-
-/* The bit of a ring's user_data that no token has; see uring.c. */
-#define TOKEN_PORT_MASK 0x7fff

@@ -12,6 +12,7 @@ struct asyncuring_port {
     struct doorbell doorbell;
     asyncuring_driver *driver;
     asyncuring_op *staging;
+    char **addresses;
     asyncuring_port *next_idle;
     unsigned index;
     unsigned depth;
@@ -38,7 +39,8 @@ static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, i
     if (*error == 0) {
         port->staging = calloc(outstanding, sizeof *port->staging);
         bool created = queue_create(&port->completions, log2, sizeof(asyncuring_completion));
-        *error = created && port->staging ? 0 : ENOMEM;
+        port->addresses = calloc(outstanding, sizeof *port->addresses);
+        *error = created && port->staging && port->addresses ? 0 : ENOMEM;
     }
     if (*error != 0) {
         port_destroy(port);
@@ -84,6 +86,7 @@ void port_destroy(asyncuring_port *port)
     queue_destroy(&port->completions);
     doorbell_destroy(&port->doorbell);
     free(port->staging);
+    free(port->addresses);
     free(port);
 }
 
@@ -94,7 +97,7 @@ void port_abandon(asyncuring_port *port)
 
 asyncuring_port *driver_port_of(asyncuring_driver *driver, uint64_t token)
 {
-    unsigned index = token >> ASYNCURING_PORT_SHIFT & TOKEN_PORT_MASK;
+    unsigned index = token >> ASYNCURING_PORT_SHIFT;
     /* acquire: partner of port_create's release. */
     return atomic_load_explicit(&driver->ports[index], memory_order_acquire);
 }
@@ -114,6 +117,11 @@ asyncuring_op *asyncuring_port_staging(asyncuring_port *port)
     return port->staging;
 }
 
+char **asyncuring_port_addresses(asyncuring_port *port)
+{
+    return port->addresses;
+}
+
 void port_deliver(asyncuring_port *port, uint64_t token, int64_t result)
 {
     const asyncuring_completion completion = {.token = token, .result = result};
@@ -130,6 +138,8 @@ unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
                                   asyncuring_completion *out, unsigned limit, int rung)
 {
     if (staged > 0) {
+        for (unsigned i = 0; i < staged; i++)
+            port->staging[i].address = (uintptr_t)port->addresses[i];
         queue_push(&port->driver->ops, port->staging, staged);
         doorbell_ring(&port->driver->doorbell);
     }

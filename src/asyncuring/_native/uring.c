@@ -19,6 +19,9 @@
 #define DOORBELL_USER_DATA 0
 /* After an error that may pass (EAGAIN, ENOMEM) with nothing to reap: try again after this. */
 #define RETRY_NANOSECONDS 1000000
+/* What read(2) and write(2) transfer at most in one call (man 2 read, NOTES). */
+#define TRANSFER_MAX 0x7ffff000u
+
 struct ring_thread {
     asyncuring_driver *driver;
     pthread_t thread;
@@ -49,7 +52,7 @@ static void prepare(struct io_uring_sqe *sqe, const asyncuring_op *op)
     case ASYNCURING_OP_WRITE:
         sqe->opcode = op->opcode == ASYNCURING_OP_READ ? IORING_OP_READ : IORING_OP_WRITE;
         sqe->addr = op->address;
-        sqe->len = op->length;
+        sqe->len = op->length < TRANSFER_MAX ? (uint32_t)op->length : TRANSFER_MAX;
         sqe->off = op->argument;
         break;
     case ASYNCURING_OP_FSYNC:
@@ -64,7 +67,7 @@ static void prepare(struct io_uring_sqe *sqe, const asyncuring_op *op)
         sqe->fd = AT_FDCWD;
         sqe->addr = op->address;
         sqe->open_flags = (uint32_t)op->argument;
-        sqe->len = op->length;
+        sqe->len = (uint32_t)op->length;
         break;
     case ASYNCURING_OP_CLOSE:
         sqe->opcode = IORING_OP_CLOSE;

@@ -18,7 +18,7 @@ static inline struct io_uring_sqe *ring_sqe(struct io_uring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
     if (!sqe)
-        abort(); /* cannot be: take_batch leaves room, also for the doorbell's read */
+        abort(); /* take_batch leaves room, also for the doorbell's read */
     memset(sqe, 0, sizeof *sqe);
     return sqe;
 }
