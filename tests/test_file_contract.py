@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import mmap
 import os
+from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +37,13 @@ WRITABLE: dict[str, Callable[[], Any]] = {
     "array": lambda: array.array("Q", bytes(4096)),
     "numpy": lambda: np.zeros(512, dtype=np.float64),
     "numpy-2d": lambda: np.zeros((16, 64), dtype=np.int32),
-    "structured": lambda: np.zeros(256, dtype=[("key", "<u8"), ("value", "<u8")]),
+    "structures": lambda: np.zeros(256, dtype=[("Offset", "<u8"), ("Order", "<u8")]),
 }
+
+
+def content_of(buf: Any) -> bytes:
+    with memoryview(buf) as view:
+        return view.tobytes()
 
 
 @pytest.mark.parametrize("kind", list(WRITABLE))
@@ -48,8 +54,9 @@ def test_any_writable_buffer_is_read_into_without_a_copy(
         buf = WRITABLE[kind]()
         async with await open_file(file, driver=driver) as uring_file:
             assert await uring_file.read_at(buf, 256) == 4096
-        with memoryview(buf) as view:
-            assert view.tobytes() == PATTERN[256 : 256 + 4096]
+            assert content_of(buf) == PATTERN[256 : 256 + 4096]
+            await uring_file.read_exactly_at(buf, 257)
+            assert content_of(buf) == PATTERN[257 : 257 + 4096]
 
     run(main)
 
@@ -60,11 +67,13 @@ def test_any_buffer_is_written_from(run: Run, driver: DriverName, file: Path, ki
         content = PATTERN[7 : 7 + 4096]
         buf: Any = content if kind == "bytes" else WRITABLE[kind]()
         if kind != "bytes":
-            with memoryview(buf) as view, view.cast("B") as flat:
-                flat[:] = content
+            with PickleBuffer(buf).raw() as view:
+                view[:] = content
         async with await open_file(file, "r+", driver=driver) as uring_file:
             assert await uring_file.write_at(buf, 100) == 4096
-        assert file.read_bytes() == PATTERN[:100] + content + PATTERN[100 + 4096 :]
+            assert file.read_bytes() == PATTERN[:100] + content + PATTERN[100 + 4096 :]
+            await uring_file.write_all_at(buf, 200)
+            assert file.read_bytes()[200 : 200 + 4096] == content
 
     run(main)
 
@@ -90,6 +99,9 @@ def test_an_empty_buffer_transfers_nothing(run: Run, driver: DriverName, file: P
             assert await uring_file.read_at(bytearray(), 0) == 0
             assert await uring_file.write_at(b"", SIZE) == 0
             await uring_file.read_exactly_at(bytearray(), 2**62)
+            nothing: Any = np.zeros((4, 0))
+            await uring_file.read_exactly_at(nothing, 0)
+            await uring_file.write_all_at(nothing, 0)
             await uring_file.write_all_at(b"", 2**62)
         assert file.stat().st_size == SIZE
 

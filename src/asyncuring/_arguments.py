@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import mmap
 import operator
+import re
+from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ OFFSET_MAX = 2**63 - 1
 # Buffers of these types hold plain data; others are asked whether they hold Python objects.
 _PLAIN_TYPES = frozenset({bytearray, bytes, array.array, mmap.mmap})
 
+# In the format of a buffer of structures: `T{<q:Offset:O:value:}`.
+_FIELD_NAME = re.compile(":[^:]*:")
+
 
 def checked_offset(off: int) -> int:
     """Return `off` as an int that the kernel takes; ValueError or TypeError otherwise."""
@@ -40,10 +45,17 @@ def pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:
         pinned = pin(buf, writable)
     except (TypeError, ValueError, BufferError) as error:
         raise _unusable(buf, error) from None
-    if type(buf) not in _PLAIN_TYPES and "O" in memoryview(buf).format:
-        message = f"a buffer of Python objects ({type(buf).__name__}) cannot be read or written"
-        raise TypeError(message)
+    if type(buf) not in _PLAIN_TYPES:
+        _refuse_objects(buf)
     return pinned
+
+
+def _refuse_objects(buf: Buffer) -> None:
+    """Bytes of a file must never become pointers to Python objects."""
+    with memoryview(buf) as view:
+        if "O" in _FIELD_NAME.sub("", view.format):
+            message = f"a buffer of Python objects ({type(buf).__name__}) cannot be read or written"
+            raise TypeError(message)
 
 
 def _unusable(buf: Buffer, error: Exception) -> Exception:
@@ -63,8 +75,14 @@ def _unusable(buf: Buffer, error: Exception) -> Exception:
 
 
 def byte_view(buf: Buffer) -> memoryview:
-    """View any C-contiguous buffer as bytes, without a copy."""
-    with memoryview(buf) as view:
-        if not view.c_contiguous:
-            raise _unusable(buf, BufferError())
-        return view.cast("B")
+    """View any C-contiguous buffer as bytes, without a copy; the errors of `pinned` otherwise."""
+    try:
+        with memoryview(buf) as view:
+            contiguous = view.c_contiguous
+    except (TypeError, ValueError, BufferError) as error:
+        raise _unusable(buf, error) from None
+    if not contiguous:
+        raise _unusable(buf, BufferError())
+    _refuse_objects(buf)
+    # memoryview.cast knows neither structures nor arrays of no elements.
+    return PickleBuffer(buf).raw()

@@ -123,6 +123,7 @@ class UringFile:
         Raises:
             EndOfFileError: an EOFError; the file ended before, after its `count` bytes.
         """
+        off = checked_offset(off)
         with byte_view(buf) as view:
             count = 0
             while True:
@@ -168,6 +169,7 @@ class UringFile:
             OSError: as `write_at`; a part may have been written then. EIO if the kernel keeps
                 writing nothing and gives no reason.
         """
+        off = checked_offset(off)
         with byte_view(buf) as view:
             count = 0
             while True:
