@@ -1,4 +1,4 @@
-"""io_uring_enter(2) fails now and then: nothing hangs, nothing is lost.
+"""io_uring_enter(2) fails now and then, or for good: nothing hangs, nothing is lost.
 
 strace makes it fail, so the errors come from where the kernel's come from.
 """
@@ -66,6 +66,38 @@ asyncio.run(main())
 """
 
 
+# One op at a time, served from the page cache: when enter fails, the kernel has none of them.
+FAIL_FOR_GOOD = """
+import asyncio, errno, os, sys
+import asyncuring
+
+path, _ = sys.argv[1:]
+
+async def main():
+    uring_file = await asyncuring.open_file(path, "w+", driver="uring")
+    await uring_file.write_at(b"page", 0)
+    errors = []
+    for _ in range(20):
+        try:
+            await uring_file.read_at(bytearray(4), 0)
+        except OSError as error:
+            errors.append(error.errno)
+    assert set(errors) == {errno.EPERM} and 0 < len(errors) < 20, errors
+    many = (uring_file.read_at(bytearray(4), 0) for _ in range(300))
+    results = await asyncio.gather(*many, return_exceptions=True)
+    assert {result.errno for result in results} == {errno.EPERM}, results
+    fd = uring_file.fileno()
+    await uring_file.aclose()
+    try:
+        os.fstat(fd)
+    except OSError:
+        print("closed")
+
+asyncio.run(main())
+assert asyncuring.statistics().drivers == ()
+"""
+
+
 @pytest.fixture(scope="module")
 def strace() -> str:
     """A strace that may trace and can make calls fail."""
@@ -105,3 +137,19 @@ def test_passing_errors_of_enter_lose_nothing(
     done = run_failing(strace, READ_AND_WRITE, f"error={error}:when={when}", tmp_path, fifo)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
     assert f" {error} " in (tmp_path / "trace").read_text()
+
+
+def test_an_enter_that_fails_for_good_fails_every_op_and_files_can_be_closed(
+    strace: str, tmp_path: Path, fifo: Path
+) -> None:
+    done = run_failing(strace, FAIL_FOR_GOOD, "error=EPERM:when=15+", tmp_path, fifo)
+    said = "asyncuring: io_uring_enter: Operation not permitted; every further operation fails\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", said)
+
+
+def test_an_enter_that_always_wants_another_try_is_a_refusal(
+    strace: str, tmp_path: Path, fifo: Path
+) -> None:
+    done = run_failing(strace, READ_AND_WRITE, "error=EAGAIN", tmp_path, fifo)
+    assert done.returncode == 1
+    assert "the 'uring' driver cannot run here (EAGAIN)" in done.stderr

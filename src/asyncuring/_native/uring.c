@@ -143,13 +143,21 @@ static unsigned take_batch(struct ring_thread *self)
     return count;
 }
 
+static void fail(struct ring_thread *self, uint64_t token, int fd_to_close)
+{
+    /* Closing is the one op that nobody can do without, and it needs no ring. */
+    bool closed = fd_to_close >= 0 && close(fd_to_close) == 0;
+    deliver(self, token, closed ? 0 : -self->broken);
+}
+
 /* io_uring_enter failed for good (a seccomp filter installed later, say): what the kernel has not
- * taken fails with that error, now and from now on. What it has taken it still completes. */
+ * taken fails with that error, now and from now on. Of what it has taken nothing more is heard
+ * (with DEFER_TASKRUN completions come by entering alone), so those buffers stay pinned for ever.
+ */
 static void break_down(struct ring_thread *self, int error)
 {
-    if (!self->broken)
-        fprintf(stderr, "asyncuring: io_uring_enter: %s; every further operation fails\n",
-                strerror(error));
+    fprintf(stderr, "asyncuring: io_uring_enter: %s; every further operation fails\n",
+            strerror(error));
     self->broken = error;
     struct io_uring_sq *sq = &self->ring.sq;
     unsigned mask = *sq->kring_mask;
@@ -159,7 +167,7 @@ static void break_down(struct ring_thread *self, int error)
             self->doorbell_reading = false;
         else {
             self->in_kernel--;
-            deliver(self, sqe->user_data, -error);
+            fail(self, sqe->user_data, sqe->opcode == IORING_OP_CLOSE ? sqe->fd : -1);
         }
     }
     ring_touched_ports(self);
@@ -170,9 +178,9 @@ static void fail_queued(struct ring_thread *self)
     struct queue *ops = &self->driver->ops;
     const asyncuring_op *op;
     while ((op = queue_front(ops))) {
-        uint64_t token = op->token;
+        asyncuring_op failing = *op;
         queue_pop(ops);
-        deliver(self, token, -self->broken);
+        fail(self, failing.token, failing.opcode == ASYNCURING_OP_CLOSE ? failing.fd : -1);
         ring_touched_ports(self);
     }
 }

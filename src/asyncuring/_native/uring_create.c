@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Only io-wq's workers for streams are unlimited by default; these block in pipes and the like. */
 #define STREAM_WORKERS_MAX 64
+
+#define FIRST_READ_TRIES 1000 /* a second */
 
 #ifndef IORING_SETUP_COOP_TASKRUN
 #define IORING_SETUP_COOP_TASKRUN (1U << 8)
@@ -69,9 +72,13 @@ static int first_read(struct io_uring *ring)
         struct io_uring_sqe *sqe = ring_sqe(ring);
         io_uring_prep_read(sqe, fd, read_back, sizeof read_back, 0);
         struct io_uring_cqe *cqe;
-        do
+        /* EAGAIN is a shortage that may pass; a kernel that goes on with it has answered. */
+        for (unsigned tries = 0; tries < FIRST_READ_TRIES; tries++) {
             result = io_uring_submit_and_wait(ring, 1);
-        while (result == -EINTR || result == -EAGAIN);
+            if (result != -EINTR && result != -EAGAIN)
+                break;
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        }
         if (result >= 0)
             result = io_uring_peek_cqe(ring, &cqe);
         if (result == 0) {
