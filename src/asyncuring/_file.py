@@ -12,7 +12,13 @@ from ._arguments import OFFSET_MAX, byte_view, checked_offset, pinned
 from ._errors import CANCELLED, ClosedFileError, EndOfFileError, os_error
 from ._op import Op
 from ._proactor import Account, Gate, Uncancellable
-from ._runtime import call_in_loop, quick_loop_key, running_loop_key, when_all_quiet
+from ._runtime import (
+    call_in_loop,
+    quick_loop_key,
+    running_loop_key,
+    see_to_closed_loops,
+    when_all_quiet,
+)
 
 if TYPE_CHECKING:
     import sys
@@ -263,8 +269,11 @@ class UringFile:
         if leased.forked:
             os.close(self._fd)
             return
-        warnings.warn(f"unclosed file {self!r}", ResourceWarning, source=self, stacklevel=1)
-        _close_when_quiet(self._fd, [a for a in self._accounts.values() if a.ops > 0], leased)
+        try:
+            text = f"unclosed file {self._name!r}, fd {self._fd}"
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
+        finally:  # the warning may be an error
+            _close_when_quiet(self._fd, [a for a in self._accounts.values() if a.ops > 0], leased)
 
     # -- the slow paths
 
@@ -326,6 +335,7 @@ async def _all_quiet(accounts: list[Account], proactor: Proactor) -> None:
 
     gate = Gate(proactor, cancel_what_is_left)
     when_all_quiet(busy, partial(call_in_loop, proactor, gate.open))
+    see_to_closed_loops(proactor, busy)
     await gate.wait()
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "lease",
     "quick_loop_key",
     "running_loop_key",
+    "see_to_closed_loops",
     "when_all_quiet",
 ]
 
@@ -216,6 +217,13 @@ def when_all_quiet(accounts: Sequence[Account], callback: Callable[[], object]) 
     first, *rest = accounts
     then = partial(when_all_quiet, rest, callback)
     call_in_loop(first.proactor, partial(first.when_quiet, then))
+
+
+def see_to_closed_loops(proactor: Proactor, accounts: Sequence[Account]) -> None:
+    """Drain those of `accounts` whose loops are gone, a step per tick of `proactor`'s loop."""
+    if any(account.ops > 0 and account.proactor.loop.is_closed() for account in accounts):
+        sweep()
+        call_in_loop(proactor, partial(see_to_closed_loops, proactor, accounts))
 
 
 def sweep() -> None:

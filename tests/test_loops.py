@@ -1,0 +1,256 @@
+"""Several event loops: in several threads, on one file, one after the other, and none at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import asyncuring
+from asyncuring import ClosedFileError, UringFile, open_file
+from tests.conftest import PATTERN
+from tests.running import LOOPS, Task, checkpoint, gather, is_pinned, until, until_in_flight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from asyncuring._runtime import DriverName
+    from tests.running import Run
+
+THREADS = 4
+
+
+def in_thread(run: Run, main: Callable[..., Any], *args: Any) -> Any:
+    """Start `main` on a loop in a thread of its own; `.result()` waits for it."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(run, main, *args)
+    finally:
+        pool.shutdown(wait=False)
+
+
+async def read_much(uring_file: UringFile) -> int:
+    async def read(number: int) -> int:
+        buf = bytearray(64)
+        for off in range(number, len(PATTERN) - 64, 1500):
+            await uring_file.read_exactly_at(buf, off)
+            assert buf == PATTERN[off : off + 64]
+        return 1
+
+    return sum(await gather(read, 100))
+
+
+def test_loops_in_several_threads_share_a_driver(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> int:
+        async with await open_file(file, driver=driver) as uring_file:
+            return await read_much(uring_file)
+
+    running = [in_thread(run, main) for _ in range(THREADS)]
+    assert [one.result() for one in running] == [100] * THREADS
+
+
+def test_loops_of_every_kind_share_one_file(driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, driver=driver) as uring_file:
+            running = [in_thread(run, read_much, uring_file) for run in LOOPS.values()]
+            assert await read_much(uring_file) == 100
+            await until(lambda: all(one.done() for one in running))
+            assert [one.result() for one in running] == [100] * len(LOOPS)
+            assert asyncuring.statistics().drivers[0].loops >= 1
+
+    LOOPS["asyncio"](main)
+
+
+def test_closing_waits_for_ops_of_other_loops(run: Run, driver: DriverName, fifo: Path) -> None:
+    buf = bytearray(4)
+    began = threading.Event()
+
+    async def read(uring_file: UringFile) -> int:
+        task = Task.start(uring_file.read_at, buf, 0)
+        await until_in_flight(1)
+        began.set()
+        return await task.join()
+
+    async def main() -> None:
+        uring_file = await open_file(fifo, "r+", driver=driver)
+        fd = os.dup(uring_file.fileno())
+        other = in_thread(run, read, uring_file)
+        await until(began.is_set)
+        closing = Task.start(uring_file.aclose)
+        await until(lambda: uring_file.closed)
+        assert is_pinned(buf)
+        assert not closing.done
+        os.write(fd, b"last")
+        await closing.join()
+        await until(other.done)
+        assert other.result() == 4
+        assert buf == b"last"
+        os.close(fd)
+
+    run(main)
+
+
+def test_cancelled_closing_cancels_ops_of_other_loops(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    began = threading.Event()
+
+    async def read(uring_file: UringFile) -> None:
+        task = Task.start(uring_file.read_at, bytearray(4), 0)
+        await until_in_flight(1)
+        began.set()
+        with pytest.raises(ClosedFileError):
+            await task.join()
+
+    async def main() -> None:
+        uring_file = await open_file(fifo, "r+", driver=driver)
+        other = in_thread(run, read, uring_file)
+        await until(began.is_set)
+        closing = Task.start(uring_file.aclose)
+        await until(lambda: uring_file.closed)
+        closing.cancel()
+        await until(lambda: closing.done)
+        await until(other.done)
+        assert other.result() is None
+
+    run(main)
+
+
+def test_a_file_serves_one_loop_after_the_other(run: Run, driver: DriverName, file: Path) -> None:
+    async def open_it() -> UringFile:
+        uring_file = await open_file(file, driver=driver)
+        assert await read_much(uring_file) == 100
+        return uring_file
+
+    async def close_it() -> None:
+        assert await read_much(uring_file) == 100
+        assert asyncuring.statistics().drivers[0].loops == 1
+        await uring_file.aclose()
+
+    uring_file = run(open_it)
+    assert run(read_much, uring_file) == 100
+    run(close_it)
+
+
+def left_in_flight(fifo: Path, driver: DriverName, buf: bytearray) -> UringFile:
+    """Leave a read of `fifo` in flight, in a loop that is closed without a word to its tasks."""
+    loop = asyncio.new_event_loop()
+    uring_file = loop.run_until_complete(open_file(fifo, "r+", driver=driver))
+    task = loop.create_task(uring_file.read_at(buf, 0))
+    loop.run_until_complete(until_in_flight(1))
+    loop.close()
+    forget(task)
+    return uring_file
+
+
+def forget(task: asyncio.Task[Any]) -> None:
+    """Keep asyncio from complaining of a task that was pending when it was destroyed."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_ops_of_a_loop_that_was_closed_keep_their_buffer_until_they_are_cancelled(
+    driver: DriverName, fifo: Path
+) -> None:
+    buf = bytearray(4)
+    uring_file = left_in_flight(fifo, driver, buf)
+    assert is_pinned(buf)
+    # Nobody runs that loop any more: each look at the library takes care of it.
+    looks = (asyncuring.statistics().in_flight for _ in range(100_000))
+    assert 0 in looks
+    assert not is_pinned(buf)
+    LOOPS["asyncio"](uring_file.aclose)
+
+
+def test_a_file_is_closed_although_a_loop_was_closed_before(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    buf = bytearray(4)
+    uring_file = left_in_flight(fifo, driver, buf)
+    run(uring_file.aclose)
+    assert uring_file.closed
+    assert not is_pinned(buf)
+
+
+def test_outside_a_loop_everything_is_refused(driver: DriverName, file: Path) -> None:
+    async def open_it() -> UringFile:
+        return await open_file(file, "r+", driver=driver)
+
+    def step(coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            coroutine.send(None)
+        finally:
+            coroutine.close()
+
+    uring_file = LOOPS["asyncio"](open_it)
+    for coroutine in [
+        uring_file.read_at(bytearray(1), 0),
+        uring_file.write_at(b"no", 0),
+        uring_file.fsync(),
+        uring_file.aclose(),
+        open_file(file, driver=driver),
+    ]:
+        with pytest.raises(RuntimeError, match="needs a running asyncio or trio task"):
+            step(coroutine)
+    assert not uring_file.closed
+    LOOPS["asyncio"](uring_file.aclose)
+    assert file.read_bytes() == PATTERN
+
+
+def test_a_callback_is_no_task(driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        seen: list[BaseException] = []
+
+        def callback() -> None:
+            coroutine = open_file(file, driver=driver)
+            try:
+                coroutine.send(None)
+            except RuntimeError as error:
+                seen.append(error)
+
+        asyncio.get_running_loop().call_soon(callback)
+        await until(lambda: seen)
+        assert "needs a running asyncio or trio task" in str(seen[0])
+
+    LOOPS["asyncio"](main)
+
+
+def test_trio_as_a_guest_of_asyncio_reads_from_trio_tasks(driver: DriverName, file: Path) -> None:
+    trio = pytest.importorskip("trio")
+
+    async def guest() -> int:
+        async with await open_file(file, driver=driver) as uring_file:
+            return await read_much(uring_file)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        trio.lowlevel.start_guest_run(
+            guest,
+            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+            done_callback=done.set_result,
+            host_uses_signal_set_wakeup_fd=True,
+        )
+        async with await open_file(file, driver=driver) as uring_file:
+            assert await read_much(uring_file) == 100
+        assert (await done).unwrap() == 100
+
+    LOOPS["asyncio"](main)
+
+
+def test_the_checkpoint_of_each_loop_lets_others_run(run: Run) -> None:
+    from asyncuring._loops import running_loop
+
+    async def main() -> None:
+        loop = running_loop()
+        assert loop is not None
+        task = Task.start(checkpoint)
+        while not task.done:
+            await loop.checkpoint()
+        assert not loop.is_closed()
+
+    run(main)
