@@ -1,0 +1,137 @@
+"""The interpreter ends: with files open, ops in flight, and loops in threads that it leaves."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.scripts import output_of, run_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncuring._runtime import DriverName
+
+# What the library may wait at most for the kernel, and an interpreter to start and to end.
+SECONDS_MAX = 15
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> object:
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < SECONDS_MAX
+
+
+def test_with_ops_in_flight_in_a_loop_that_nobody_runs(driver: DriverName, fifo: Path) -> None:
+    source = """
+    loop = asyncio.new_event_loop()
+    file = loop.run_until_complete(asyncuring.open_file(path, "r+", driver=driver))
+    reads = [loop.create_task(file.read_at(bytearray(1), 0)) for _ in range(20)]
+    loop.run_until_complete(until_in_flight(20))
+    for read in reads:
+        read._log_destroy_pending = False
+    print("end")
+    """
+    done = run_script(source, driver, fifo, "-W", "ignore")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+def test_with_ops_in_flight_when_a_program_is_interrupted(driver: DriverName, fifo: Path) -> None:
+    source = """
+    import signal
+    async def main():
+        async with await asyncuring.open_file(path, "r+", driver=driver) as file:
+            read = asyncio.create_task(file.read_at(bytearray(1), 0))
+            await until_in_flight(1)
+            signal.raise_signal(signal.SIGINT)
+            await read
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        print("interrupted", asyncuring.statistics().drivers)
+    """
+    assert output_of(source, driver, fifo) == "interrupted ()\n"
+
+
+def test_with_an_exception_beside_an_op_in_flight(driver: DriverName, fifo: Path) -> None:
+    source = """
+    async def main():
+        file = await asyncuring.open_file(path, "r+", driver=driver)
+        read = asyncio.create_task(file.read_at(bytearray(1), 0))
+        await until_in_flight(1)
+        sys.exit(3)
+    asyncio.run(main())
+    """
+    done = run_script(source, driver, fifo, "-W", "ignore")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+
+
+def test_with_an_unclosed_file(driver: DriverName, file: Path) -> None:
+    source = """
+    async def main():
+        return await asyncuring.open_file(path, driver=driver)
+    file = asyncio.run(main())
+    print("end")
+    """
+    done = run_script(source, driver, file, "-W", "default")
+    assert (done.returncode, done.stdout) == (0, "end\n")
+    assert "ResourceWarning: unclosed file" in done.stderr
+
+
+@pytest.mark.parametrize("busy", ["on a FIFO", "on a file"])
+def test_with_a_loop_in_a_daemon_thread(driver: DriverName, fifo: Path, busy: str) -> None:
+    source = f"""
+    in_flight = threading.Event()
+    async def main():
+        async with await asyncuring.open_file(path, "r+", driver=driver) as file:
+            reads = [asyncio.create_task(file.read_at(bytearray(1), 0)) for _ in range(20)]
+            await until_in_flight(20)
+            in_flight.set()
+            async with await asyncuring.open_file(sys.executable, driver=driver) as other:
+                while {busy == "on a file"}:
+                    await other.read_at(bytearray(8192), 0)
+            await reads[0]
+    threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()
+    in_flight.wait()
+    print("end")
+    """
+    done = run_script(source, driver, fifo, "-W", "ignore")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+def test_with_a_loop_in_a_thread_that_python_waits_for(driver: DriverName, fifo: Path) -> None:
+    source = """
+    async def main():
+        async with await asyncuring.open_file(path, "r+", driver=driver) as file:
+            read = asyncio.create_task(file.read_at(bytearray(1), 0))
+            await until_in_flight(1)
+            threading.main_thread().join()
+            os.write(file.fileno(), b"!")
+            print(await read)
+    threading.Thread(target=asyncio.run, args=(main(),)).start()
+    """
+    assert output_of(source, driver, fifo) == "1\n"
+
+
+def test_with_a_trio_run_that_fails(driver: DriverName, fifo: Path) -> None:
+    pytest.importorskip("trio")
+    source = """
+    import trio
+    async def read(file):
+        await file.read_at(bytearray(1), 0)
+    async def main():
+        async with await asyncuring.open_file(path, "r+", driver=driver) as file:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read, file)
+                while asyncuring.statistics().in_flight != 1:
+                    await trio.lowlevel.checkpoint()
+                raise SystemExit(4)
+    try:
+        trio.run(main)
+    except BaseExceptionGroup if sys.version_info >= (3, 11) else BaseException:
+        print(asyncuring.statistics().drivers)
+    """
+    assert output_of(source, driver, fifo) == "()\n"
