@@ -61,12 +61,14 @@ static uint64_t word_of(const struct loop *self, unsigned block)
 
 static asyncuring_op *stage(struct loop *self, struct slot *slot, uint32_t opcode)
 {
-    asyncuring_op *op = &asyncuring_port_staging(self->port)[self->staged++];
+    asyncuring_op *op = &asyncuring_port_staging(self->port)[self->staged];
     memset(op, 0, sizeof *op);
     op->opcode = opcode;
     op->fd = self->file;
     op->token = (uint64_t)asyncuring_port_index(self->port) << ASYNCURING_PORT_SHIFT |
                 ++self->sequence * DEPTH_MAX | (uint64_t)(slot - self->slots);
+    asyncuring_port_addresses(self->port)[self->staged++] =
+        opcode == ASYNCURING_OP_OPEN ? "/dev/null" : (char *)slot->words;
     return op;
 }
 
@@ -83,7 +85,6 @@ static void stage_block(struct loop *self, struct slot *slot, asyncuring_op *op)
     } else {
         memset(slot->words, 0xff, sizeof slot->words);
     }
-    op->address = (uint64_t)(uintptr_t)slot->words;
     op->length = BLOCK_SIZE;
     op->argument = ((uint64_t)self->number * BLOCKS + slot->block) * BLOCK_SIZE;
 }
@@ -92,7 +93,6 @@ static void stage_pipe_read(struct loop *self, struct slot *slot)
 {
     asyncuring_op *op = stage(self, slot, ASYNCURING_OP_READ);
     op->fd = slot->pipe_ends[0];
-    op->address = (uint64_t)(uintptr_t)slot->words;
     op->length = 1;
     slot->token = op->token;
     slot->kind = PIPE_READ;
