@@ -25,7 +25,7 @@ READ_AND_WRITE = """
 import asyncio, os, random, sys
 import asyncuring
 
-BLOCK, BLOCKS, CLIENTS, ROUNDS = 512, 256, 200, 20
+BLOCK, CLIENTS, ROUNDS = 512, 200, 6
 path, fifo = sys.argv[1:]
 
 def content(block, version):
@@ -65,6 +65,31 @@ async def main():
 asyncio.run(main())
 """
 
+
+# While nothing gets through, ops fill the submission queue to its last entry, which the ring thread
+# then takes for itself to sleep; and more ops come, some while it does.
+FILL_THE_QUEUE = """
+import asyncio, sys
+import asyncuring
+
+path, _ = sys.argv[1:]
+
+async def main():
+    async with await asyncuring.open_file(path, "w+", driver="uring") as uring_file:
+        await uring_file.write_at(b"page", 0)
+        # strace counts the enter of the ring's first read, too: the next one fails.
+        while asyncuring.statistics().enters < 38:
+            assert await uring_file.read_at(bytearray(4), 0) == 4
+        reads = []
+        for count in [63] + [1] * 20:
+            for _ in range(count):
+                reads.append(asyncio.ensure_future(uring_file.read_at(bytearray(4), 0)))
+            await asyncio.sleep(0.02)
+        assert await asyncio.gather(*reads) == [4] * len(reads)
+    print("done")
+
+asyncio.run(main())
+"""
 
 # One op at a time, served from the page cache: when enter fails, the kernel has none of them.
 FAIL_FOR_GOOD = """
@@ -137,6 +162,12 @@ def test_passing_errors_of_enter_lose_nothing(
     done = run_failing(strace, READ_AND_WRITE, f"error={error}:when={when}", tmp_path, fifo)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
     assert f" {error} " in (tmp_path / "trace").read_text()
+
+
+def test_a_full_submission_queue_waits(strace: str, tmp_path: Path, fifo: Path) -> None:
+    failing = "error=EAGAIN:when=40..340"
+    done = run_failing(strace, FILL_THE_QUEUE, failing, tmp_path, fifo)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 def test_an_enter_that_fails_for_good_fails_every_op_and_files_can_be_closed(
