@@ -23,7 +23,7 @@
 #define BLOCKS DEPTH_MAX /* so that there is always a free one */
 #define BLOCK_WORDS 128
 #define BLOCK_SIZE (BLOCK_WORDS * sizeof(uint64_t))
-#define TICKS_PER_SESSION 200
+#define TICKS_PER_VISIT 200
 #define LIFE_SECONDS 1.0
 
 #define PIPE_READ (ASYNCURING_OP_CANCEL + 1) /* a kind of our own */
@@ -228,7 +228,7 @@ static void complete(struct loop *self, const asyncuring_completion *completion)
 
 /* ---- a loop ---- */
 
-static void run_session(struct loop *self)
+static void visit(struct loop *self)
 {
     asyncuring_completion out[DEPTH_MAX];
     int error, rung = 0;
@@ -237,7 +237,7 @@ static void run_session(struct loop *self)
     CHECK(self->port, "%s", strerror(error));
     struct pollfd fd = {.fd = asyncuring_port_fd(self->port), .events = POLLIN};
     for (unsigned tick = 0;; tick++) {
-        bool draining = tick >= TICKS_PER_SESSION;
+        bool draining = tick >= TICKS_PER_VISIT;
         stage_tick(self, draining);
         unsigned limit = random_to(&self->random, DEPTH_MAX);
         unsigned count = asyncuring_port_exchange(self->port, self->staged, out, limit, rung);
@@ -273,7 +273,7 @@ static void *loop_run(void *argument)
             CHECK(pipe(slot->pipe_ends) == 0, "%s", strerror(errno));
     }
     do
-        run_session(self);
+        visit(self);
     while (seconds_now() < self->until);
     for (unsigned i = 0; i < DEPTH_MAX; i++) {
         close(self->slots[i].pipe_ends[0]);
