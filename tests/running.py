@@ -149,6 +149,8 @@ class Task(Generic[T]):
         """Return the function's result or raise its exception, once it has ended."""
         await until(lambda: self.done)
         await checkpoint()
+        if self._task is not None and self._task.cancelled():
+            raise CancelledTaskError  # before its first step
         if self._error is not None:
             raise self._error
         return self._results[0]

@@ -42,7 +42,7 @@ async def read_much(uring_file: UringFile) -> int:
             assert buf == PATTERN[off : off + 64]
         return 1
 
-    return sum(await gather(read, 100))
+    return sum(await gather(read, 30))
 
 
 def test_loops_in_several_threads_share_a_driver(run: Run, driver: DriverName, file: Path) -> None:
@@ -51,16 +51,16 @@ def test_loops_in_several_threads_share_a_driver(run: Run, driver: DriverName, f
             return await read_much(uring_file)
 
     running = [in_thread(run, main) for _ in range(THREADS)]
-    assert [one.result() for one in running] == [100] * THREADS
+    assert [one.result() for one in running] == [30] * THREADS
 
 
 def test_loops_of_every_kind_share_one_file(driver: DriverName, file: Path) -> None:
     async def main() -> None:
         async with await open_file(file, driver=driver) as uring_file:
             running = [in_thread(run, read_much, uring_file) for run in LOOPS.values()]
-            assert await read_much(uring_file) == 100
+            assert await read_much(uring_file) == 30
             await until(lambda: all(one.done() for one in running))
-            assert [one.result() for one in running] == [100] * len(LOOPS)
+            assert [one.result() for one in running] == [30] * len(LOOPS)
             assert asyncuring.statistics().drivers[0].loops >= 1
 
     LOOPS["asyncio"](main)
@@ -124,16 +124,16 @@ def test_cancelled_closing_cancels_ops_of_other_loops(
 def test_a_file_serves_one_loop_after_the_other(run: Run, driver: DriverName, file: Path) -> None:
     async def open_it() -> UringFile:
         uring_file = await open_file(file, driver=driver)
-        assert await read_much(uring_file) == 100
+        assert await read_much(uring_file) == 30
         return uring_file
 
     async def close_it() -> None:
-        assert await read_much(uring_file) == 100
+        assert await read_much(uring_file) == 30
         assert asyncuring.statistics().drivers[0].loops == 1
         await uring_file.aclose()
 
     uring_file = run(open_it)
-    assert run(read_much, uring_file) == 100
+    assert run(read_much, uring_file) == 30
     run(close_it)
 
 
@@ -236,8 +236,8 @@ def test_trio_as_a_guest_of_asyncio_reads_from_trio_tasks(driver: DriverName, fi
             host_uses_signal_set_wakeup_fd=True,
         )
         async with await open_file(file, driver=driver) as uring_file:
-            assert await read_much(uring_file) == 100
-        assert (await done).unwrap() == 100
+            assert await read_much(uring_file) == 30
+        assert (await done).unwrap() == 30
 
     LOOPS["asyncio"](main)
 

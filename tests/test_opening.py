@@ -6,7 +6,6 @@ import errno
 import mmap
 import os
 import stat
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -303,69 +302,3 @@ def test_both_drivers_run_side_by_side(run: Run, file: Path) -> None:
             assert now.ops_submitted == sum(one.ops_submitted for one in now.drivers) == 4
 
     run(main)
-
-
-# A seccomp filter, as a container has it, that lets io_uring_setup fail (BPF by hand).
-WITHOUT_URING = """
-import ctypes, struct
-def forbid_io_uring(number):
-    program = ctypes.create_string_buffer(b"".join(
-        struct.pack("=HBBI", *instruction)
-        for instruction in [
-            (0x20, 0, 0, 0),  # load the number of the system call
-            (0x15, 0, 1, 425),  # io_uring_setup?
-            (0x06, 0, 0, 0x00050000 | number),  # then fail with this errno
-            (0x06, 0, 0, 0x7FFF0000),  # else allow
-        ]
-    ))
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(program)))
-    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
-    assert libc.prctl(22, 2, header, 0, 0) == 0, ctypes.get_errno()  # PR_SET_SECCOMP
-"""
-
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
-
-
-@linux_only
-@pytest.mark.usefixtures("uring")
-@pytest.mark.parametrize(
-    ("number", "cause"),
-    [
-        (errno.EPERM, "seccomp"),
-        (errno.ENOSYS, "too old"),
-        (errno.ENOMEM, "RLIMIT_MEMLOCK"),
-        (errno.EMFILE, "file descriptors"),
-        (errno.EIO, "refused to create a ring"),
-    ],
-)
-def test_where_io_uring_is_forbidden_threads_serve_and_the_reason_is_kept(
-    file: Path, number: int, cause: str
-) -> None:
-    said = output_of(
-        WITHOUT_URING
-        + f"""
-forbid_io_uring({number})
-async def main():
-    for _ in range(2):
-        async with await asyncuring.open_file(path) as uring_file:
-            assert await uring_file.read_at(bytearray(8), 0) == 8
-            now = asyncuring.statistics()
-            print(now.driver, now.reason)
-    try:
-        await asyncuring.open_file(path, driver="uring")
-    except asyncuring.DriverUnavailableError as error:
-        assert str(error).count(error.cause) == str(error).count(error.remedy) == 1
-        print(error.driver, error.errno, error.cause)
-    assert asyncuring.statistics().drivers == ()
-asyncio.run(main())
-""",
-        "",
-        file,
-    )
-    first, second, refused = said.splitlines()
-    assert first == second
-    assert first.startswith("threads io_uring does not work here: ")
-    assert cause in first
-    assert refused.startswith(f"uring {number} ")
-    assert cause in refused

@@ -164,6 +164,7 @@ class Proactor:
         "_resume",
         "_retired",
         "backlog",
+        "calls",
         "loop",
         "ops_submitted",
         "park",
@@ -180,6 +181,7 @@ class Proactor:
         self.thread = threading.current_thread()
         self._depth = depth
         self.backlog: deque[Op] = deque()  # waits for depth, or for the end of the tick
+        self.calls: deque[Callable[[], object]] = deque()  # from any thread
         self._in_flight: dict[int, Op] = {}
         self._cancels: deque[Op] = deque()
         self._cancels_in_flight: dict[int, Op] = {}
@@ -302,6 +304,15 @@ class Proactor:
         self.park, self._resume = loop.park, loop.resume
         for op in (*self.backlog, *self._in_flight.values()):
             self.cancel(op)
+        self.run_calls()
+
+    def run_calls(self) -> None:
+        """Run what others have asked for in `calls`.
+
+        They are kept here because a loop that is closed forgets what it was to call.
+        """
+        while self.calls:
+            self.calls.popleft()()
 
     # -- retiring
 

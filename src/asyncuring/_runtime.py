@@ -198,11 +198,11 @@ def drivers_in_use() -> list[LeasedDriver]:
 
 def call_in_loop(proactor: Proactor, callback: Callable[[], object]) -> None:
     """Call `callback` in the thread of the proactor's loop; at once, if that loop is gone."""
+    proactor.calls.append(callback)
     try:
-        proactor.loop.call_threadsafe(callback)
+        proactor.loop.call_threadsafe(proactor.run_calls)
     except RuntimeError:  # the loop is closed
         proactor.orphan()
-        callback()
 
 
 def when_all_quiet(accounts: Sequence[Account], callback: Callable[[], object]) -> None:
