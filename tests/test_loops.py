@@ -13,7 +13,16 @@ import pytest
 import asyncuring
 from asyncuring import ClosedFileError, UringFile, open_file
 from tests.conftest import PATTERN
-from tests.running import LOOPS, Task, checkpoint, gather, is_pinned, until, until_in_flight
+from tests.running import (
+    LOOPS,
+    Task,
+    checkpoint,
+    gather,
+    in_trio,
+    is_pinned,
+    until,
+    until_in_flight,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -252,5 +261,27 @@ def test_the_checkpoint_of_each_loop_lets_others_run(run: Run) -> None:
         while not task.done:
             await loop.checkpoint()
         assert not loop.is_closed()
+
+    run(main)
+
+
+def test_work_that_asks_for_work_at_the_end_of_a_tick_is_not_slept_over(run: Run) -> None:
+    from asyncuring._loops import running_loop
+
+    async def main() -> None:
+        loop = running_loop()
+        assert loop is not None
+        event: Any = asyncio.Event()
+        if in_trio():
+            import trio
+
+            event = trio.Event()
+        silent, other_end = os.pipe()
+        loop.watch(silent, lambda: None)
+        loop.at_tick_end(lambda: loop.at_tick_end(lambda: loop.call_threadsafe(event.set)))
+        await event.wait()  # nothing else is going to wake this loop
+        loop.unwatch(silent)
+        os.close(silent)
+        os.close(other_end)
 
     run(main)

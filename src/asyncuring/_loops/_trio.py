@@ -50,8 +50,8 @@ class _TickEnd(trio.abc.Instrument):
         self.callback = None
         self.resumed = False
         callback()
-        if self.resumed and timeout > 0:
-            # trio settled on its timeout before it called us, and would sleep with tasks to run.
+        if (self.resumed or self.callback is not None) and timeout > 0:
+            # trio settled on its timeout before it called us, and would sleep with work to do.
             self._token.run_sync_soon(_nothing, idempotent=True)
 
 
