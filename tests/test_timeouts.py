@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.running import Run
 
 trio = pytest.importorskip("trio")
+trio_testing = pytest.importorskip("trio.testing")
 
 newer_asyncio: Any = asyncio  # its types, too, depend on Python's version
 since_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="new in Python 3.11")
@@ -164,7 +165,7 @@ def test_a_trio_timeout_ends_when_the_buffer_is_free(
             assert trio.current_time() - began == pytest.approx(3600)
             check_that_nothing_is_left(uring_file, buf)
 
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.01))
+    trio.run(main, clock=trio_testing.MockClock(autojump_threshold=0.01))
 
 
 def test_a_trio_scope_that_is_cancelled_submits_nothing(driver: DriverName, fifo: Path) -> None:
