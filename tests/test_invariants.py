@@ -48,7 +48,7 @@ LIBRARY = Path(asyncuring.__file__).parent
 
 # Of the library: what one loop may have in the kernel, and what one reap takes at most.
 DEPTH = 256
-REAP_LIMIT = 64
+REAP_LIMIT = 32
 
 
 def the_proactor(driver: DriverName) -> Proactor:
@@ -243,10 +243,11 @@ def test_invariant_07_one_wakeup_carries_many_completions_and_one_reap_is_bounde
             proactor = the_proactor(driver)
             left, taken = [DEPTH], 0
             while left[-1] > 0:
-                proactor.exchange(rung=False)
+                await checkpoint()
                 left.append(proactor.in_flight)
                 taken = max(taken, left[-2] - left[-1])
-            assert 0 < taken <= REAP_LIMIT
+            # One tick of the loop may see what an earlier exchange left, the doorbell and a tick.
+            assert 0 < taken <= 3 * REAP_LIMIT
             assert [await task.join() for task in tasks] == [1] * DEPTH
             assert asyncuring.statistics().drivers[0].rings - rings < DEPTH / 4
 
@@ -276,7 +277,7 @@ def test_invariant_09_python_state_is_touched_by_its_loops_thread_alone(
     run: Run, driver: DriverName, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strangers: list[str] = []
-    for name in ("exchange", "cancel", "cancel_account", "schedule", "retire"):
+    for name in ("poll", "tick", "cancel", "cancel_account", "schedule", "retire"):
         original = getattr(Proactor, name)
 
         def watched(

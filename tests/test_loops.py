@@ -16,7 +16,6 @@ from tests.conftest import PATTERN
 from tests.running import (
     LOOPS,
     Task,
-    checkpoint,
     gather,
     in_trio,
     is_pinned,
@@ -249,20 +248,6 @@ def test_trio_as_a_guest_of_asyncio_reads_from_trio_tasks(driver: DriverName, fi
         assert (await done).unwrap() == 30
 
     LOOPS["asyncio"](main)
-
-
-def test_the_checkpoint_of_each_loop_lets_others_run(run: Run) -> None:
-    from asyncuring._loops import running_loop
-
-    async def main() -> None:
-        loop = running_loop()
-        assert loop is not None
-        task = Task.start(checkpoint)
-        while not task.done:
-            await loop.checkpoint()
-        assert not loop.is_closed()
-
-    run(main)
 
 
 def test_work_that_asks_for_work_at_the_end_of_a_tick_is_not_slept_over(run: Run) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._arguments import OFFSET_MAX, byte_view, checked_offset, pinned
 from ._errors import CANCELLED, ClosedFileError, EndOfFileError, os_error
-from ._op import Op
+from ._op import Opcode
 from ._proactor import Account, Gate, Uncancellable
 from ._runtime import (
     call_in_loop,
@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     else:
         from typing_extensions import Buffer
 
+    from ._op import Op
     from ._proactor import Proactor
     from ._runtime import LeasedDriver
 
 __all__ = ["UringFile"]
+
+_READ, _WRITE = int(Opcode.READ), int(Opcode.WRITE)
 
 
 class UringFile:
@@ -117,7 +120,9 @@ class UringFile:
         account = self._accounts.get(quick_loop_key()) or self._account()
         if type(off) is not int or not 0 <= off <= OFFSET_MAX:
             off = checked_offset(off)
-        op = Op.read(self._fd, pinned(self._pin, buf, True), off)
+        pin = pinned(self._pin, buf, True)
+        op = account.new_op(account, _READ, self._fd, pin, len(pin), off)
+        del pin  # whoever keeps this frame, as a traceback does, must not keep the buffer exported
         result = await account.perform(op)
         if result < 0:
             raise self._error(op, result)
@@ -162,7 +167,9 @@ class UringFile:
         account = self._accounts.get(quick_loop_key()) or self._account()
         if type(off) is not int or not 0 <= off <= OFFSET_MAX:
             off = checked_offset(off)
-        op = Op.write(self._fd, pinned(self._pin, buf, False), off)
+        pin = pinned(self._pin, buf, False)
+        op = account.new_op(account, _WRITE, self._fd, pin, len(pin), off)
+        del pin  # as in read_at
         result = await account.perform(op)
         if result < 0:
             raise self._error(op, result)
@@ -197,7 +204,7 @@ class UringFile:
         Raises:
             OSError: EIO, ENOSPC, …; data written before may be lost, also for later fsyncs.
         """
-        await self._sync(Op.fsync)
+        await self._sync(Opcode.FSYNC)
 
     async def fdatasync(self) -> None:
         """Make data durable, and what metadata it takes to read it back (fdatasync(2)).
@@ -205,11 +212,11 @@ class UringFile:
         Raises:
             OSError: as `fsync`.
         """
-        await self._sync(Op.fdatasync)
+        await self._sync(Opcode.FDATASYNC)
 
-    async def _sync(self, make_op: Callable[[int], Op]) -> None:
+    async def _sync(self, opcode: Opcode) -> None:
         account = self._accounts.get(quick_loop_key()) or self._account()
-        op = make_op(self._fd)
+        op = account.new_op(account, opcode, self._fd)
         result = await account.perform(op)
         if result < 0:
             raise self._error(op, result)
@@ -241,7 +248,8 @@ class UringFile:
             await _all_quiet(accounts, proactor)
         finally:
             try:
-                result = await Uncancellable(proactor).perform(Op.close(self._fd))
+                account = Uncancellable(proactor)
+                result = await account.perform(account.new_op(account, Opcode.CLOSE, self._fd))
             finally:
                 leased.release()
         if result < 0:

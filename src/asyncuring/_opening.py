@@ -8,7 +8,7 @@ from typing import Literal
 
 from ._errors import os_error
 from ._file import UringFile
-from ._op import Op
+from ._op import Op, Opcode
 from ._proactor import Account
 from ._runtime import DriverName, LeasedDriver, lease
 
@@ -93,7 +93,8 @@ def _direct_flag() -> int:
 
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
     account = Account(leased.proactor())
-    op = Op.open(leased.pin(path + b"\0", False), flags, permissions)
+    pin = leased.pin(path + b"\0", False)
+    op = account.new_op(account, Opcode.OPEN, -1, pin, permissions, flags)
     try:
         return await account.perform(op)
     except BaseException:
@@ -103,5 +104,5 @@ async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int)
 
 
 def _close_unwanted(op: Op) -> None:
-    if op.result is not None and op.result >= 0:
-        os.close(op.result)
+    if op.value is not None and op.value >= 0:
+        os.close(op.value)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ._errors import CANCELLED
@@ -20,7 +21,7 @@ from ._loops import ClosedLoop
 from ._op import Op, Opcode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Sequence
 
     from ._drivers import Port
     from ._loops import Loop
@@ -34,45 +35,27 @@ class Account:
     It counts completions, not awaits: a task may be destroyed while its op is in flight.
     """
 
-    __slots__ = ("on_quiet", "ops", "proactor")
+    __slots__ = ("event_loop", "new_op", "on_quiet", "ops", "proactor")
 
     def __init__(self, proactor: Proactor) -> None:
         """Open an account with `proactor`."""
         self.proactor = proactor
+        self.new_op, self.event_loop = proactor.loop.new_op, proactor.loop.event_loop
         self.ops = 0
         self.on_quiet: Callable[[], object] | None = None
 
-    def start(self, op: Op) -> Awaitable[int]:
-        """Take `op` on. Await the return value, at once, for its result.
+    def perform(self, op: Op) -> Op:
+        """Take `op`, made by `new_op`, on. It is returned, to be awaited at once.
 
-        A cancellation may end that await early: then `hold_back`. `perform` does both.
+        The await ends when the op is done and never earlier: if it is cancelled, the kernel is
+        asked to cancel the op and its completion is waited for.
         """
-        op.account = self
         self.ops += 1
         proactor = self.proactor
         proactor.backlog.append(op)
         if not proactor.scheduled:
             proactor.schedule()
-        return proactor.park(op)
-
-    async def hold_back(self, op: Op) -> None:
-        """After a cancelled await on `op`: cancel the op, and wait until it is done."""
-        if op.result is None:
-            await self.proactor.loop.hold_back(op)
-
-    async def perform(self, op: Op) -> int:
-        """Take `op` on and return its result.
-
-        The await ends when the op is done and never earlier: if it is cancelled, the kernel is
-        asked to cancel the op and its completion is waited for.
-        """
-        try:
-            return await self.start(op)
-        except GeneratorExit:
-            raise  # the task is being destroyed and can wait for nothing; the op stays pinned
-        except BaseException:
-            await self.hold_back(op)
-            raise
+        return op
 
     def cancel(self, op: Op) -> bool:
         """Cancel an op that is not done. True: it never began, and has ended. False: await it."""
@@ -113,33 +96,27 @@ class Gate(Account):
     on_cancel: called if the waiting task is cancelled, which does not end its waiting.
     """
 
-    __slots__ = ("_on_cancel", "_op", "_outcome")
+    __slots__ = ("_on_cancel", "_op", "_outcome", "_waiting")
 
     def __init__(self, proactor: Proactor, on_cancel: Callable[[], object]) -> None:
         """Make a closed gate."""
         super().__init__(proactor)
         self._on_cancel = on_cancel
         self._outcome = 0
-        self._op = Op(Opcode.NOP)
-        self._op.account = self
+        self._waiting = False
+        self._op = self.new_op(self, Opcode.NOP)
 
     def open(self) -> None:
-        """Let the waiting task, or the one that is going to wait, pass."""
-        self._op.result = 0
-        if self._op.waiter is not None:
-            self.proactor.loop.resume(self._op, self._outcome)
+        """Let the waiting task, or the one that is going to wait, pass. Not from within a task."""
+        self._op.value = self._outcome
+        if self._waiting:
+            self.proactor.loop.resume(self._op)
 
     async def wait(self) -> None:
         """Wait until the gate is open."""
-        if self._op.result is not None:
-            return
-        try:
-            await self.proactor.park(self._op)
-        except GeneratorExit:
-            raise
-        except BaseException:
-            await self.hold_back(self._op)
-            raise
+        if self._op.value is None:
+            self._waiting = True
+            await self._op
 
     def cancel(self, op: Op) -> bool:  # noqa: ARG002  Account's signature
         """Pass it on; the cancellation is raised when the gate opens, not earlier."""
@@ -161,13 +138,12 @@ class Proactor:
         "_in_flight",
         "_on_retired",
         "_port",
-        "_resume",
+        "_reaped",
         "_retired",
         "backlog",
         "calls",
         "loop",
         "ops_submitted",
-        "park",
         "scheduled",
         "thread",
     )
@@ -176,8 +152,6 @@ class Proactor:
         """Join `port` and `loop`; the loop watches the port's fd from now on."""
         self._port = port
         self.loop = loop
-        # Looked up once: a bound method is an object of its own each time.
-        self.park, self._resume = loop.park, loop.resume
         self.thread = threading.current_thread()
         self._depth = depth
         self.backlog: deque[Op] = deque()  # waits for depth, or for the end of the tick
@@ -185,11 +159,12 @@ class Proactor:
         self._in_flight: dict[int, Op] = {}
         self._cancels: deque[Op] = deque()
         self._cancels_in_flight: dict[int, Op] = {}
-        self.scheduled = False
+        self._reaped: Sequence[tuple[int, int]] = ()  # completions whose tasks still wait
+        self.scheduled = False  # whether a tick of ours is to come, so that ops will be submitted
         self._retired = False
         self._on_retired: Callable[[Proactor], object] | None = None
         self.ops_submitted = 0
-        loop.watch(port.fd, self._on_doorbell)
+        loop.watch(port.fd, partial(self.poll, True))
 
     @property
     def in_flight(self) -> int:
@@ -204,41 +179,57 @@ class Proactor:
     # -- exchanging
 
     def schedule(self) -> None:
-        """Exchange when this tick of the loop ends. Only while not `scheduled`."""
+        """Have a tick of ours when this tick of the loop ends. Only while not `scheduled`."""
         self.scheduled = True
-        self.loop.at_tick_end(self._on_tick_end)
+        self.loop.at_tick_end(self.tick)
 
-    def _on_tick_end(self) -> None:
-        self.scheduled = False
-        self.exchange(False)
+    def poll(self, rung: bool = False) -> None:
+        """Reap now, and go on as in a tick. rung: because the port's fd was readable."""
+        if not self._retired:
+            self._reaped = (*self._reaped, *self._port.exchange(self._next_batch(), rung))
+            self.tick()
 
-    def _on_doorbell(self) -> None:
-        self.exchange(True)
+    def tick(self) -> None:
+        """Resume the tasks whose ops are done, submit what they ask for next, and reap.
 
-    def exchange(self, rung: bool) -> None:
-        """Submit what depth allows and reap what is complete, up to the port's reap limit."""
-        if self._retired:
-            return
-        port, take, resume = self._port, self._in_flight.pop, self._resume
-        completions = port.exchange(self._next_batch(), rung)
-        for token, result in completions:
-            op = take(token, None)
-            if op is None:
-                del self._cancels_in_flight[token]
-                continue
-            op.result = result
-            op.pin = None  # whoever keeps the op, as an exception's traceback does, not the buffer
-            if op.waiter is not None:
-                resume(op, result)
-            account = op.account
-            account.ops -= 1
-            if account.on_quiet is not None:
-                account.settle()
-        more = len(completions) == port.reap_limit
-        if not self.scheduled and (more or self._could_submit()):
-            self.schedule()  # otherwise the next completion rings the doorbell
+        One crossing into C does both. What it reaped is resumed in the next tick, so that one tick
+        does a bounded amount of work and everybody else in the loop has his turn in between.
+        """
+        self.scheduled = True  # nobody need ask for what is about to be done
+        try:
+            full = len(self._reaped) >= self._port.reap_limit
+            self._resume_reaped()
+            batch = self._next_batch()
+            # Unless its last exchange brought all that it may, the port rings if there is more.
+            if not self._retired and (batch or full):
+                self._reaped = self._port.exchange(batch, False)
+        finally:
+            self.scheduled = False
+            if self._reaped or self._could_submit():
+                self.schedule()
         if self._on_retired is not None:
             self._retire_if_quiet()
+
+    def _resume_reaped(self) -> None:
+        take, resume = self._in_flight.pop, self.loop.resume
+        reaped = iter(self._reaped)
+        try:
+            for token, value in reaped:
+                op = take(token, None)
+                if op is None:
+                    del self._cancels_in_flight[token]
+                    continue
+                op.value = value
+                op.pin = None  # whoever keeps the op, as a traceback does, not the buffer
+                account = op.account
+                account.ops -= 1
+                if account.on_quiet is not None:
+                    account.settle()
+                resume(op)
+        finally:
+            # Empty, unless a task was left by KeyboardInterrupt or SystemExit: the loop passes
+            # these on, and may be run again.
+            self._reaped = tuple(reaped)
 
     def _room(self) -> int:
         return self._depth - len(self._in_flight)
@@ -281,12 +272,12 @@ class Proactor:
         """See `Account.cancel`."""
         if op.token == 0:
             self.backlog.remove(op)
-            op.result = CANCELLED
+            op.value = CANCELLED
             op.pin = None
             op.account.ops -= 1
             op.account.settle()
             return True
-        self._cancels.append(Op.cancel(op))
+        self._cancels.append(Op(None, Opcode.CANCEL, argument=op.token))
         if not self.scheduled:
             self.schedule()
         return False
@@ -295,13 +286,12 @@ class Proactor:
         """See `Account.cancel_all`."""
         ops = [op for op in (*self.backlog, *self._in_flight.values()) if op.account is account]
         for op in ops:
-            if self.cancel(op) and op.waiter is not None:
-                self._resume(op, CANCELLED)
+            if self.cancel(op):
+                self.loop.resume(op)
 
     def orphan(self) -> None:
-        """The loop is gone: cancel all there is. Exchange until `is_quiet`, from any one thread."""
-        self.loop = loop = ClosedLoop()
-        self.park, self._resume = loop.park, loop.resume
+        """Cancel all there is, for the loop is gone. `poll` until `is_quiet`, from one thread."""
+        self.loop = ClosedLoop()
         for op in (*self.backlog, *self._in_flight.values()):
             self.cancel(op)
         self.run_calls()

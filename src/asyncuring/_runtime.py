@@ -251,7 +251,7 @@ def _drain(proactor: Proactor) -> None:
     """One step towards quiet, for a proactor that has no loop any more."""
     if not isinstance(proactor.loop, ClosedLoop):
         proactor.orphan()
-    proactor.exchange(False)
+    proactor.poll()
 
 
 def _at_exit() -> None:

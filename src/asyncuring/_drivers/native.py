@@ -42,7 +42,7 @@ _NULL = ffi.NULL
 
 # One reap's worth: it bounds how long a wake-up keeps the loop from everything else, at some
 # 1 us per completion.
-_REAP_LIMIT = 64
+_REAP_LIMIT = 32
 
 _SECCOMP = (
     "a seccomp filter forbids io_uring (Docker's and containerd's default profile does)",

@@ -8,13 +8,13 @@ has done so.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ._asyncio import AsyncioLoop, quick_loop_key, running_asyncio_loop
 from ._closed import ClosedLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Callable, Hashable
 
     from asyncuring._op import Op
 
@@ -24,22 +24,23 @@ __all__ = ["ClosedLoop", "Loop", "quick_loop_key", "running_loop", "running_loop
 class Loop(Protocol):
     """One running event loop."""
 
-    def park(self, op: Op) -> Awaitable[int]:
-        """Suspend the task that awaits the return value until `resume`, and give it the result.
+    @property
+    def event_loop(self) -> object:
+        """The loop itself, for its ops."""
+        ...
 
-        If the task is cancelled meanwhile, an op that has not begun ends (`op.account.cancel`).
-        One that has: on trio the await goes on; it then gives the result of an op that finished
-        anyway, and raises trio's cancellation otherwise. On asyncio the await raises at once, and
-        `hold_back` must follow.
+    @property
+    def new_op(self) -> Callable[..., Op]:
+        """Make an op that tasks of this loop can await, from the arguments of `Op`.
+
+        A cancelled await goes on until the op is done; the op is asked to end through
+        `op.account.cancel(op)`. Then, on trio, an op that finished anyway gives its result; on
+        asyncio the cancellation is raised.
         """
         ...
 
-    async def hold_back(self, op: Op) -> None:
-        """After a cancelled await of `park`, with `op` not done: cancel it and wait for it."""
-        ...
-
-    def resume(self, op: Op, result: int) -> None:
-        """Resume the task parked for `op`."""
+    def resume(self, op: Any) -> None:
+        """Resume the task that awaits `op`, whose value is set: at once, or in the next tick."""
         ...
 
     def at_tick_end(self, callback: Callable[[], object]) -> object:
@@ -60,10 +61,6 @@ class Loop(Protocol):
 
     def is_closed(self) -> bool:
         """Whether the loop will never run again."""
-        ...
-
-    async def checkpoint(self) -> None:
-        """Let other tasks run, and notice a pending cancellation."""
         ...
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import outcome
 import trio
@@ -21,11 +20,10 @@ from trio.lowlevel import (
 )
 
 from asyncuring._errors import is_cancelled
+from asyncuring._op import Op
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from asyncuring._op import Op
+    from collections.abc import Callable, Generator
 
 __all__ = ["TrioLoop", "running_trio_key"]
 
@@ -33,6 +31,37 @@ __all__ = ["TrioLoop", "running_trio_key"]
 def running_trio_key() -> trio.lowlevel.TrioToken | None:
     """Return the token of the running trio; None outside a trio task."""
     return current_trio_token() if in_trio_task() else None
+
+
+class TrioOp(Op):
+    """An op that a trio task can await: trio's protocol for IO that completes (_io_windows.py).
+
+    A task that is cancelled stays parked until the completion, and then gets the result of an op
+    that finished anyway. Only for one that was really cancelled is the cancellation raised.
+    """
+
+    __slots__ = ("_raise_cancel", "_task")
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        """See `Op`."""
+        self._task = current_task()
+        self._raise_cancel: trio.lowlevel.RaiseCancelT | None = None
+        return wait_task_rescheduled(self._abort).__await__()  # noqa: ASYNC105  awaited by await
+
+    def _abort(self, raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+        if self.account.cancel(self):
+            return Abort.SUCCEEDED
+        self._raise_cancel = raise_cancel
+        return Abort.FAILED
+
+    def resume(self) -> None:
+        """Let the task run again, in the next tick."""
+        value = self.value
+        assert value is not None
+        if self._raise_cancel is not None and is_cancelled(value):
+            reschedule(self._task, outcome.capture(self._raise_cancel))
+        else:
+            reschedule(self._task, outcome.Value(value))
 
 
 class _TickEnd(trio.abc.Instrument):
@@ -44,14 +73,13 @@ class _TickEnd(trio.abc.Instrument):
         self._token = current_trio_token()
 
     def before_io_wait(self, timeout: float) -> None:
-        callback = self.callback
-        if callback is None:
-            return
-        self.callback = None
         self.resumed = False
-        callback()
-        if (self.resumed or self.callback is not None) and timeout > 0:
-            # trio settled on its timeout before it called us, and would sleep with work to do.
+        while self.callback is not None and not self.resumed:
+            # It may ask to be called again, which can wait if there are tasks to run now.
+            callback, self.callback = self.callback, None
+            callback()
+        if self.resumed and timeout > 0:
+            # trio settled on its timeout before it called us, and would sleep with tasks to run.
             self._token.run_sync_soon(_nothing, idempotent=True)
 
 
@@ -62,42 +90,19 @@ def _nothing() -> None:
 class TrioLoop:
     """One trio run."""
 
+    new_op = TrioOp
+
     def __init__(self) -> None:
         """Adapt the trio that runs in this thread."""
-        self._token = current_trio_token()
+        self._token = self.event_loop = current_trio_token()
         self._tick_end = _TickEnd()
         self._watching = trio.CancelScope()
         self._finished = False
-        # Ops that trio has asked us to cancel, and how to raise that if they really were.
-        self._cancelling: dict[Op, trio.lowlevel.RaiseCancelT] = {}
 
-    def park(self, op: Op) -> Awaitable[int]:
-        """See `Loop.park`: trio's protocol for IO that completes (its Windows overlapped IO).
-
-        A cancelled task stays parked until the completion; only if the op was really cancelled
-        is the cancellation raised.
-        """
-        op.waiter = current_task()
-        return wait_task_rescheduled(partial(self._abort, op))  # noqa: ASYNC105  for the caller
-
-    def _abort(self, op: Op, raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
-        if op.account.cancel(op):
-            return Abort.SUCCEEDED
-        self._cancelling[op] = raise_cancel
-        return Abort.FAILED
-
-    async def hold_back(self, op: Op) -> None:
-        """See `Loop.hold_back`: there is nothing to do, for no await ends early."""
-
-    def resume(self, op: Op, result: int) -> None:
+    def resume(self, op: TrioOp) -> None:
         """See `Loop.resume`."""
         self._tick_end.resumed = True
-        if self._cancelling:
-            raise_cancel = self._cancelling.pop(op, None)
-            if raise_cancel is not None and is_cancelled(result):
-                reschedule(op.waiter, outcome.capture(raise_cancel))
-                return
-        reschedule(op.waiter, outcome.Value(result))
+        op.resume()
 
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """See `Loop.at_tick_end`."""
@@ -130,7 +135,3 @@ class TrioLoop:
     def is_closed(self) -> bool:
         """See `Loop.is_closed`: completions can no longer be watched for."""
         return self._finished
-
-    async def checkpoint(self) -> None:
-        """See `Loop.checkpoint`."""
-        await trio.lowlevel.checkpoint()
