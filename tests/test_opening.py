@@ -302,3 +302,16 @@ def test_both_drivers_run_side_by_side(run: Run, file: Path) -> None:
             assert now.ops_submitted == sum(one.ops_submitted for one in now.drivers) == 4
 
     run(main)
+
+
+def test_opening_a_fifo_to_read_does_not_wait_for_a_writer(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        # As many as the driver may have threads, so that one kept by each would be noticed.
+        readers = [await open_file(fifo, driver=driver) for _ in range(40)]
+        assert all(os.get_blocking(reader.fileno()) for reader in readers)
+        for reader in readers:
+            await reader.aclose()
+
+    run(main)

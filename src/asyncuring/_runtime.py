@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakSet
 
 from ._drivers.native import start_threads, start_uring
@@ -41,13 +41,15 @@ __all__ = [
     "DriverName",
     "LeasedDriver",
     "call_in_loop",
-    "drivers_in_use",
+    "for_each_driver",
     "lease",
     "quick_loop_key",
     "running_loop_key",
     "see_to_closed_loops",
     "when_all_quiet",
 ]
+
+_T = TypeVar("_T")
 
 DriverName = Literal["uring", "threads"]
 
@@ -137,7 +139,7 @@ class LeasedDriver:
             if self.leases > 0 or self.proactors or self not in _retiring:
                 return
             _retiring.remove(self)
-        self.driver.stop()
+            self.driver.stop()  # with the lock held: nobody may be reading its counters
 
 
 _lock = threading.Lock()
@@ -186,11 +188,11 @@ def _start(driver: Driver, reason: str) -> LeasedDriver:
     return leased
 
 
-def drivers_in_use() -> list[LeasedDriver]:
-    """Every driver that runs, those that are about to stop included."""
+def for_each_driver(read: Callable[[LeasedDriver], _T]) -> list[_T]:
+    """Call `read` for every driver that runs, those included that are about to stop."""
     sweep()
     with _lock:
-        return [*_in_use.values(), *_retiring]
+        return [read(leased) for leased in (*_in_use.values(), *_retiring)]
 
 
 # -- What was left behind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._runtime import drivers_in_use
+from ._runtime import for_each_driver
 
 if TYPE_CHECKING:
     from ._runtime import LeasedDriver
@@ -88,7 +88,7 @@ class Statistics:
 
 def statistics() -> Statistics:
     """Read the counters of every running driver. From any thread, in a loop or outside."""
-    return Statistics(tuple(_of(leased) for leased in drivers_in_use()))
+    return Statistics(tuple(for_each_driver(_of)))
 
 
 def _of(leased: LeasedDriver) -> DriverStatistics:

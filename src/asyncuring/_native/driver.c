@@ -1,4 +1,5 @@
 /* Drivers, as far as they are all alike. */
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "driver.h"
 #include <signal.h>
 
@@ -39,6 +40,10 @@ int driver_thread_start(pthread_t *thread, void *(*run)(void *), void *argument)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(thread, NULL, run, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+#ifdef __linux__
+    if (error == 0)
+        pthread_setname_np(*thread, "asyncuring"); /* for top -H and debuggers */
+#endif
     return error;
 }
 

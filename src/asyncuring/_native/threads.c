@@ -87,6 +87,17 @@ static int sync_data(int fd)
 #endif
 }
 
+/* As io_uring does: without waiting first, so that a FIFO without a writer keeps no thread. */
+static int open_without_waiting(const char *path, int flags, mode_t permissions)
+{
+    int fd = open(path, flags | O_NONBLOCK, permissions);
+    if (fd < 0 && errno == EWOULDBLOCK) /* a lease (fcntl(2)) is being broken: that takes a while */
+        return open(path, flags, permissions);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
 static int64_t carry_out(struct worker *worker, const asyncuring_op *op)
 {
     int result;
@@ -105,7 +116,8 @@ static int64_t carry_out(struct worker *worker, const asyncuring_op *op)
         result = sync_data(op->fd);
         break;
     case ASYNCURING_OP_OPEN:
-        result = open((const char *)(uintptr_t)op->address, (int)op->argument, (mode_t)op->length);
+        result = open_without_waiting((const char *)(uintptr_t)op->address, (int)op->argument,
+                                      (mode_t)op->length);
         break;
     case ASYNCURING_OP_CLOSE:
         result = close(op->fd);
