@@ -270,3 +270,30 @@ def test_work_that_asks_for_work_at_the_end_of_a_tick_is_not_slept_over(run: Run
         os.close(other_end)
 
     run(main)
+
+
+@pytest.mark.parametrize("loop_name", ["asyncio", "uvloop"])
+def test_tasks_of_one_batch_survive_the_interrupt_of_another(
+    loop_name: str, driver: DriverName, file: Path
+) -> None:
+    loop: asyncio.AbstractEventLoop
+    if loop_name == "uvloop":
+        loop = pytest.importorskip("uvloop").new_event_loop()
+    else:
+        loop = asyncio.new_event_loop()
+
+    async def read(uring_file: UringFile, number: int) -> int:
+        count = await uring_file.read_at(bytearray(1), number)
+        if number == 0:
+            raise KeyboardInterrupt
+        return count
+
+    uring_file = loop.run_until_complete(open_file(file, driver=driver))
+    tasks = [loop.create_task(read(uring_file, number)) for number in range(100)]
+    # The loop passes the interrupt on and can be run again, as at an interactive prompt.
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asyncio.wait(tasks))
+    assert loop.run_until_complete(asyncio.gather(*tasks[1:])) == [1] * 99
+    assert isinstance(tasks[0].exception(), KeyboardInterrupt)
+    loop.run_until_complete(uring_file.aclose())
+    loop.close()

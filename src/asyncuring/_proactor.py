@@ -135,6 +135,7 @@ class Proactor:
         "_cancels",
         "_cancels_in_flight",
         "_depth",
+        "_full",
         "_in_flight",
         "_on_retired",
         "_port",
@@ -160,6 +161,7 @@ class Proactor:
         self._cancels: deque[Op] = deque()
         self._cancels_in_flight: dict[int, Op] = {}
         self._reaped: Sequence[tuple[int, int]] = ()  # completions whose tasks still wait
+        self._full = False  # whether the last exchange brought all that it may: there may be more
         self.scheduled = False  # whether a tick of ours is to come, so that ops will be submitted
         self._retired = False
         self._on_retired: Callable[[Proactor], object] | None = None
@@ -186,7 +188,7 @@ class Proactor:
     def poll(self, rung: bool = False) -> None:
         """Reap now, and go on as in a tick. rung: because the port's fd was readable."""
         if not self._retired:
-            self._reaped = (*self._reaped, *self._port.exchange(self._next_batch(), rung))
+            self._reaped = (*self._reaped, *self._exchange(self._next_batch(), rung))
             self.tick()
 
     def tick(self) -> None:
@@ -197,18 +199,21 @@ class Proactor:
         """
         self.scheduled = True  # nobody need ask for what is about to be done
         try:
-            full = len(self._reaped) >= self._port.reap_limit
             self._resume_reaped()
             batch = self._next_batch()
-            # Unless its last exchange brought all that it may, the port rings if there is more.
-            if not self._retired and (batch or full):
-                self._reaped = self._port.exchange(batch, False)
+            if not self._retired and (batch or self._full):
+                self._reaped = self._exchange(batch, False)
         finally:
             self.scheduled = False
-            if self._reaped or self._could_submit():
-                self.schedule()
+            if self._reaped or self._full or self._could_submit():
+                self.schedule()  # otherwise the port rings when there is more
         if self._on_retired is not None:
             self._retire_if_quiet()
+
+    def _exchange(self, batch: list[Op], rung: bool) -> Sequence[tuple[int, int]]:
+        reaped = self._port.exchange(batch, rung)
+        self._full = len(reaped) == self._port.reap_limit
+        return reaped
 
     def _resume_reaped(self) -> None:
         take, resume = self._in_flight.pop, self.loop.resume
@@ -223,9 +228,11 @@ class Proactor:
                 op.pin = None  # whoever keeps the op, as a traceback does, not the buffer
                 account = op.account
                 account.ops -= 1
-                if account.on_quiet is not None:
-                    account.settle()
-                resume(op)
+                try:
+                    resume(op)
+                finally:
+                    if account.on_quiet is not None:
+                        account.settle()
         finally:
             # Empty, unless a task was left by KeyboardInterrupt or SystemExit: the loop passes
             # these on, and may be run again.
@@ -286,7 +293,8 @@ class Proactor:
         """See `Account.cancel_all`."""
         ops = [op for op in (*self.backlog, *self._in_flight.values()) if op.account is account]
         for op in ops:
-            if self.cancel(op):
+            # A task that was resumed for the op before may have cancelled this one.
+            if op.value is None and self.cancel(op):
                 self.loop.resume(op)
 
     def orphan(self) -> None:
@@ -321,7 +329,7 @@ class Proactor:
         if on_retired is None or not self.is_quiet:
             return
         self._on_retired = None
-        self._retired = True
+        self._retired, self._full = True, False
         self.loop.unwatch(self._port.fd)
         self._port.detach()
         on_retired(self)
