@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
+    """Ours, by their name: the kernel's own workers for a ring come and go as they like."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return names.count("asyncuring")
 
 
 def test_importing_starts_nothing() -> None:
@@ -57,7 +59,8 @@ def test_a_driver_lives_from_the_first_file_to_the_last(
         assert asyncuring.statistics().driver == driver
         await second.aclose()
         assert asyncuring.statistics().drivers == ()
-        assert threads() == before
+        # A thread that was joined is listed for a moment longer.
+        assert any(threads() == before for _ in range(100_000))
 
     run(main)
     run(main)
