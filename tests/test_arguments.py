@@ -62,7 +62,7 @@ async def refuse(
     path: Path, driver: DriverName, cases: Iterable[tuple[str, Any, Any, Refusal]]
 ) -> None:
     """Check that each (method, buffer, offset) is refused, at once, and that nothing is queued."""
-    async with await open_file(path, "r+", driver=driver) as uring_file:
+    async with await open_file(path, "r+", driver=driver, cached_reads="ring") as uring_file:
         before = asyncuring.statistics().ops_submitted
         for method, buf, off, (error, said) in cases:
             with pytest.raises(error, match=said):
@@ -103,7 +103,7 @@ def test_offsets_that_no_file_has_are_refused(
 def test_offsets_of_any_integer_type_are_taken(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
         buf = bytearray(2)
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             off: Any = np.int64(66)
             assert await uring_file.read_at(buf, off) == 2
             assert buf == b"BC"
@@ -114,8 +114,8 @@ def test_offsets_of_any_integer_type_are_taken(run: Run, driver: DriverName, fil
 
 def test_a_closed_file_refuses_everything(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver):
-            uring_file = await open_file(file, "r+", driver=driver)
+        async with await open_file(file, driver=driver, cached_reads="ring"):
+            uring_file = await open_file(file, "r+", driver=driver, cached_reads="ring")
             await uring_file.read_at(bytearray(1), 0)
             await uring_file.aclose()
             before = asyncuring.statistics().ops_submitted
@@ -172,6 +172,6 @@ def test_an_unknown_driver_is_refused(run: Run, file: Path) -> None:
     async def main() -> None:
         driver: Any = "magic"
         with pytest.raises(ValueError, match="there is no driver 'magic'"):
-            await open_file(file, driver=driver)
+            await open_file(file, driver=driver, cached_reads="ring")
 
     run(main)

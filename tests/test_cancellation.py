@@ -38,7 +38,7 @@ def test_a_cancelled_read_ends_and_lets_go_of_its_buffer(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(8)
             read = Task.start(uring_file.read_at, buf, 0)
             await until_in_flight(1)
@@ -60,7 +60,7 @@ def test_a_cancelled_read_takes_nothing_from_the_stream(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             cancelled, other = bytearray(8), bytearray(8)
             read = Task.start(uring_file.read_at, cancelled, 0)
             await until_in_flight(1)
@@ -76,7 +76,7 @@ def test_a_cancelled_read_takes_nothing_from_the_stream(
 
 def test_a_cancelled_read_leaves_the_others_alone(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             first, second = bytearray(4), bytearray(4)
             cancelled = Task.start(uring_file.read_at, first, 0)
             other = Task.start(uring_file.read_at, second, 0)
@@ -96,7 +96,7 @@ def test_further_cancels_do_not_end_the_await_early(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(8)
             read = Task.start(uring_file.read_at, buf, 0)
             await until_in_flight(1)
@@ -115,7 +115,7 @@ def test_an_op_that_finished_although_cancelled(run: Run, driver: DriverName, fi
     """On trio it gives its result, as trio's own IO does; asyncio raises the cancellation."""
 
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(4)
             read = Task.start(uring_file.read_at, buf, 0)
             await until_in_flight(1)
@@ -145,7 +145,7 @@ def test_cancelling_a_task_whose_op_is_done_changes_nothing(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(4)
             read = Task.start(uring_file.read_at, buf, 65)
             assert await read.join() == 4
@@ -161,7 +161,7 @@ def test_cancelling_a_task_whose_op_is_done_changes_nothing(
 
 def test_closing_waits_for_ops_in_flight(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = os.dup(uring_file.fileno())
         buf = bytearray(4)
         read = Task.start(uring_file.read_at, buf, 0)
@@ -182,7 +182,7 @@ def test_closing_waits_for_ops_in_flight(run: Run, driver: DriverName, fifo: Pat
 
 def test_cancelled_closing_cancels_what_is_left(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = uring_file.fileno()
         bufs = [bytearray(1) for _ in range(3)]
         reads = [Task.start(uring_file.read_at, buf, 0) for buf in bufs]
@@ -206,7 +206,7 @@ def test_a_cancel_may_outlive_its_op_and_its_loop(run: Run, driver: DriverName, 
     """The op finishes by itself, the file is closed, and the loop ends before the cancel does."""
 
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             read = Task.start(uring_file.read_at, bytearray(1), 0)
             await until_in_flight(1)
             os.write(uring_file.fileno(), b"!")
@@ -225,7 +225,7 @@ def test_leaving_the_file_by_an_exception_waits_for_the_others(
 ) -> None:
     async def main() -> None:
         buf = bytearray(1)
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = os.dup(uring_file.fileno())
 
         async def leave() -> None:
@@ -253,7 +253,7 @@ def test_a_cancelled_open_leaves_no_descriptor(run: Run, driver: DriverName, fil
     """A lease on a file keeps everybody from opening it, until its holder gives it up."""
 
     async def main() -> None:
-        async with await open_file(os.devnull, driver=driver):
+        async with await open_file(os.devnull, driver=driver, cached_reads="ring"):
             holder = os.open(file, os.O_RDWR)
             fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_WRLCK)
             opening = Task.start(open_and_close)
@@ -271,7 +271,7 @@ def test_a_cancelled_open_leaves_no_descriptor(run: Run, driver: DriverName, fil
             os.close(holder)
 
     async def open_and_close() -> str:
-        async with await open_file(file, driver=driver):
+        async with await open_file(file, driver=driver, cached_reads="ring"):
             return "opened"
 
     # The holder of a lease is told that somebody wants the file.
@@ -287,7 +287,7 @@ def test_the_task_counts_as_cancelled_once(run: Run, driver: DriverName, fifo: P
     """`asyncio.timeout` and TaskGroup rely on it: the CancelledError comes out, once."""
 
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             task = asyncio.ensure_future(uring_file.read_at(bytearray(1), 0))
             await until_in_flight(1)
             task.cancel()

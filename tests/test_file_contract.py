@@ -52,7 +52,7 @@ def test_any_writable_buffer_is_read_into_without_a_copy(
 ) -> None:
     async def main() -> None:
         buf = WRITABLE[kind]()
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             assert await uring_file.read_at(buf, 256) == 4096
             assert content_of(buf) == PATTERN[256 : 256 + 4096]
             await uring_file.read_exactly_at(buf, 257)
@@ -69,7 +69,7 @@ def test_any_buffer_is_written_from(run: Run, driver: DriverName, file: Path, ki
         if kind != "bytes":
             with PickleBuffer(buf).raw() as view:
                 view[:] = content
-        async with await open_file(file, "r+", driver=driver) as uring_file:
+        async with await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file:
             assert await uring_file.write_at(buf, 100) == 4096
             assert file.read_bytes() == PATTERN[:100] + content + PATTERN[100 + 4096 :]
             await uring_file.write_all_at(buf, 200)
@@ -82,7 +82,7 @@ def test_a_read_is_short_only_at_the_end_of_the_file(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(b"x" * 1000)
             assert await uring_file.read_at(buf, SIZE - 1000) == 1000
             assert await uring_file.read_at(buf, SIZE - 10) == 10
@@ -95,7 +95,7 @@ def test_a_read_is_short_only_at_the_end_of_the_file(
 
 def test_an_empty_buffer_transfers_nothing(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with await open_file(file, "r+", driver=driver) as uring_file:
+        async with await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file:
             assert await uring_file.read_at(bytearray(), 0) == 0
             assert await uring_file.write_at(b"", SIZE) == 0
             await uring_file.read_exactly_at(bytearray(), 2**62)
@@ -112,7 +112,9 @@ def test_a_large_buffer_is_transferred_whole(run: Run, driver: DriverName, tmp_p
     async def main() -> None:
         content: Any = np.arange(1 << 20, dtype=np.uint64)
         back: Any = np.zeros_like(content)
-        async with await open_file(tmp_path / "large", "x+", driver=driver) as uring_file:
+        async with await open_file(
+            tmp_path / "large", "x+", driver=driver, cached_reads="ring"
+        ) as uring_file:
             await uring_file.write_all_at(content, 4096)
             await uring_file.read_exactly_at(back, 4096)
         assert (back == content).all()
@@ -123,7 +125,7 @@ def test_a_large_buffer_is_transferred_whole(run: Run, driver: DriverName, tmp_p
 def test_read_exactly_says_how_much_there_was(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
         buf = bytearray(100)
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             await uring_file.read_exactly_at(buf, 1)
             assert buf == PATTERN[1:101]
             with pytest.raises(EndOfFileError, match="after 30 of 100 bytes") as caught:
@@ -138,7 +140,7 @@ def test_read_exactly_says_how_much_there_was(run: Run, driver: DriverName, file
 def test_read_exactly_goes_on_after_a_short_read(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
         buf = bytearray(8)
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             os.write(uring_file.fileno(), b"half")
             read = Task.start(uring_file.read_exactly_at, buf, 0)
             await until(lambda: buf[:4] == b"half")
@@ -153,7 +155,7 @@ def test_writes_grow_the_file_and_leave_holes(run: Run, driver: DriverName, tmp_
     path = tmp_path / "sparse"
 
     async def main() -> None:
-        async with await open_file(path, "w+", driver=driver) as uring_file:
+        async with await open_file(path, "w+", driver=driver, cached_reads="ring") as uring_file:
             await uring_file.write_all_at(b"far", 1 << 30)
             assert os.fstat(uring_file.fileno()).st_size == (1 << 30) + 3
             assert os.fstat(uring_file.fileno()).st_blocks * 512 < 1 << 20
@@ -166,7 +168,7 @@ def test_writes_grow_the_file_and_leave_holes(run: Run, driver: DriverName, tmp_
 
 def test_reads_at_once_each_get_their_own_place(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
 
             async def read(number: int) -> bytes:
                 buf = bytearray(16)
@@ -180,7 +182,7 @@ def test_reads_at_once_each_get_their_own_place(run: Run, driver: DriverName, fi
 
 def test_data_are_made_durable(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with await open_file(file, "r+", driver=driver) as uring_file:
+        async with await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file:
             await uring_file.write_all_at(b"kept", 0)
             await uring_file.fdatasync()
             await uring_file.fsync()
@@ -192,11 +194,11 @@ def test_kernel_errors_carry_errno_and_path(
     run: Run, driver: DriverName, file: Path, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             with pytest.raises(OSError, match="Bad file descriptor") as caught:
                 await uring_file.write_at(b"no", 0)
             assert caught.value.filename == str(file)
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             for sync in (uring_file.fsync, uring_file.fdatasync):
                 with pytest.raises(OSError, match="Invalid argument") as caught:
                     await sync()
@@ -209,7 +211,9 @@ def test_a_write_that_stops_half_way_is_an_error(
     run: Run, driver: DriverName, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(tmp_path / "large", "w+", driver=driver) as uring_file:
+        async with await open_file(
+            tmp_path / "large", "w+", driver=driver, cached_reads="ring"
+        ) as uring_file:
             with pytest.raises(OSError, match="File too large") as caught:
                 # The largest offset that ext4 takes is below this.
                 await uring_file.write_all_at(bytes(4096), 2**63 - 4097)
@@ -220,7 +224,9 @@ def test_a_write_that_stops_half_way_is_an_error(
 
 def test_a_disk_that_takes_nothing_more_is_an_error(run: Run, driver: DriverName) -> None:
     async def main() -> None:
-        async with await open_file("/dev/full", "r+", driver=driver) as uring_file:
+        async with await open_file(
+            "/dev/full", "r+", driver=driver, cached_reads="ring"
+        ) as uring_file:
             with pytest.raises(OSError, match="No space left on device"):
                 await uring_file.write_all_at(b"data", 0)
 
@@ -229,7 +235,7 @@ def test_a_disk_that_takes_nothing_more_is_an_error(run: Run, driver: DriverName
 
 def test_a_file_says_what_it_is(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        uring_file = await open_file(file, driver=driver)
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
         assert uring_file.name == str(file)
         assert os.path.samestat(os.fstat(uring_file.fileno()), file.stat())
         fd = uring_file.fileno()

@@ -68,7 +68,7 @@ def test_invariant_01_the_ring_thread_never_takes_the_gil(
     holding_the_gil = ctypes.PyDLL(None, use_errno=True)
 
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(4)
             read = Task.start(uring_file.read_at, buf, 0)
             await until_in_flight(1)
@@ -92,7 +92,7 @@ def test_invariant_02_an_op_is_in_exactly_one_place(
     asked = DEPTH + 50
 
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             ended = 0
 
             async def read(_number: int) -> None:
@@ -121,7 +121,7 @@ def test_invariant_03_no_await_ends_while_the_kernel_can_touch_its_buffer(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(8)
             at_the_end: list[tuple[int, bool]] = []
 
@@ -152,7 +152,7 @@ def test_invariant_04_an_fd_is_never_closed_while_an_op_names_it(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = uring_file.fileno()
         reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH + 5)]
         await until(lambda: asyncuring.statistics().backlog == 5)
@@ -180,7 +180,7 @@ def test_invariant_05_a_buffer_stays_pinned_when_its_task_file_and_loop_go_away_
     buf = Watched(4)
     watched = ref(buf)
     loop = asyncio.new_event_loop()
-    uring_file = loop.run_until_complete(open_file(fifo, "r+", driver=driver))
+    uring_file = loop.run_until_complete(open_file(fifo, "r+", driver=driver, cached_reads="ring"))
     reads = [uring_file.read_at(buf, 0)]
 
     async def begin() -> None:
@@ -210,7 +210,7 @@ def test_invariant_06_nothing_submitted_is_ever_lost(driver: DriverName, file: P
     asked = 3 * DEPTH
 
     async def main() -> int:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
 
             async def read(number: int) -> int:
                 buf = bytearray(8)
@@ -230,7 +230,7 @@ def test_invariant_07_one_wakeup_carries_many_completions_and_one_reap_is_bounde
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             tasks = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
             await until_in_flight(DEPTH)
             rings = asyncuring.statistics().drivers[0].rings
@@ -301,7 +301,7 @@ def test_invariant_09_python_state_is_touched_by_its_loops_thread_alone(
                 await task.join()
 
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             with ThreadPoolExecutor(2) as pool:
                 others = [pool.submit(run, use, uring_file) for _ in range(2)]
                 await use(uring_file)
@@ -334,7 +334,7 @@ def test_invariant_10_a_forked_child_never_touches_the_parents_ring(
                 pass
         return sorted({link for link in links if "uring" in link or "eventfd" in link})
     loop = asyncio.new_event_loop()
-    file = loop.run_until_complete(asyncuring.open_file(path, driver=driver))
+    file = loop.run_until_complete(asyncuring.open_file(path, driver=driver, cached_reads="ring"))
     assert kernel_objects()
     child = os.fork()
     if child == 0:
@@ -357,8 +357,8 @@ def test_invariant_11_no_field_of_an_earlier_op_reaches_a_later_one(
     async def main() -> None:
         choice = random.Random(11)
         async with (
-            await open_file(file, "r+", driver=driver) as uring_file,
-            await open_file(fifo, "r+", driver=driver) as stream,
+            await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file,
+            await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream,
         ):
 
             async def cancelled() -> None:
@@ -369,7 +369,7 @@ def test_invariant_11_no_field_of_an_earlier_op_reaches_a_later_one(
                     await task.join()
 
             async def opened() -> None:
-                async with await open_file(file, driver=driver) as other:
+                async with await open_file(file, driver=driver, cached_reads="ring") as other:
                     assert await other.read_at(bytearray(8), 1) == 8
 
             async def read() -> None:

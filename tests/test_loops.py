@@ -55,7 +55,7 @@ async def read_much(uring_file: UringFile) -> int:
 
 def test_loops_in_several_threads_share_a_driver(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> int:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             return await read_much(uring_file)
 
     running = [in_thread(run, main) for _ in range(THREADS)]
@@ -64,7 +64,7 @@ def test_loops_in_several_threads_share_a_driver(run: Run, driver: DriverName, f
 
 def test_loops_of_every_kind_share_one_file(driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             running = [in_thread(run, read_much, uring_file) for run in LOOPS.values()]
             assert await read_much(uring_file) == 30
             await until(lambda: all(one.done() for one in running))
@@ -85,7 +85,7 @@ def test_closing_waits_for_ops_of_other_loops(run: Run, driver: DriverName, fifo
         return await task.join()
 
     async def main() -> None:
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = os.dup(uring_file.fileno())
         other = in_thread(run, read, uring_file)
         await until(began.is_set)
@@ -116,7 +116,7 @@ def test_cancelled_closing_cancels_ops_of_other_loops(
             await task.join()
 
     async def main() -> None:
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         other = in_thread(run, read, uring_file)
         await until(began.is_set)
         closing = Task.start(uring_file.aclose)
@@ -131,7 +131,7 @@ def test_cancelled_closing_cancels_ops_of_other_loops(
 
 def test_a_file_serves_one_loop_after_the_other(run: Run, driver: DriverName, file: Path) -> None:
     async def open_it() -> UringFile:
-        uring_file = await open_file(file, driver=driver)
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
         assert await read_much(uring_file) == 30
         return uring_file
 
@@ -148,7 +148,7 @@ def test_a_file_serves_one_loop_after_the_other(run: Run, driver: DriverName, fi
 def left_in_flight(fifo: Path, driver: DriverName, buf: bytearray) -> UringFile:
     """Leave a read of `fifo` in flight, in a loop that is closed without a word to its tasks."""
     loop = asyncio.new_event_loop()
-    uring_file = loop.run_until_complete(open_file(fifo, "r+", driver=driver))
+    uring_file = loop.run_until_complete(open_file(fifo, "r+", driver=driver, cached_reads="ring"))
     task = loop.create_task(uring_file.read_at(buf, 0))
     loop.run_until_complete(until_in_flight(1))
     loop.close()
@@ -186,7 +186,7 @@ def test_a_file_is_closed_although_a_loop_was_closed_before(
 
 def test_outside_a_loop_everything_is_refused(driver: DriverName, file: Path) -> None:
     async def open_it() -> UringFile:
-        return await open_file(file, "r+", driver=driver)
+        return await open_file(file, "r+", driver=driver, cached_reads="ring")
 
     def step(coroutine: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -200,7 +200,7 @@ def test_outside_a_loop_everything_is_refused(driver: DriverName, file: Path) ->
         uring_file.write_at(b"no", 0),
         uring_file.fsync(),
         uring_file.aclose(),
-        open_file(file, driver=driver),
+        open_file(file, driver=driver, cached_reads="ring"),
     ]:
         with pytest.raises(RuntimeError, match="needs a running asyncio or trio task"):
             step(coroutine)
@@ -214,7 +214,7 @@ def test_a_callback_is_no_task(driver: DriverName, file: Path) -> None:
         seen: list[BaseException] = []
 
         def callback() -> None:
-            coroutine = open_file(file, driver=driver)
+            coroutine = open_file(file, driver=driver, cached_reads="ring")
             try:
                 coroutine.send(None)
             except RuntimeError as error:
@@ -231,7 +231,7 @@ def test_trio_as_a_guest_of_asyncio_reads_from_trio_tasks(driver: DriverName, fi
     trio = pytest.importorskip("trio")
 
     async def guest() -> int:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             return await read_much(uring_file)
 
     async def main() -> None:
@@ -243,7 +243,7 @@ def test_trio_as_a_guest_of_asyncio_reads_from_trio_tasks(driver: DriverName, fi
             done_callback=done.set_result,
             host_uses_signal_set_wakeup_fd=True,
         )
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             assert await read_much(uring_file) == 30
         assert (await done).unwrap() == 30
 
@@ -288,7 +288,7 @@ def test_tasks_of_one_batch_survive_the_interrupt_of_another(
             raise KeyboardInterrupt
         return count
 
-    uring_file = loop.run_until_complete(open_file(file, driver=driver))
+    uring_file = loop.run_until_complete(open_file(file, driver=driver, cached_reads="ring"))
     tasks = [loop.create_task(read(uring_file, number)) for number in range(100)]
     # The loop passes the interrupt on and can be run again, as at an interactive prompt.
     with pytest.raises(KeyboardInterrupt):

@@ -52,7 +52,7 @@ def test_1500_reads_at_once_each_get_their_own_block(
     async def main() -> None:
         began, ended = count(), count()
         most_in_flight = 0
-        async with await open_file(blocks, driver=driver) as uring_file:
+        async with await open_file(blocks, driver=driver, cached_reads="ring") as uring_file:
 
             async def read(number: int) -> int:
                 nonlocal most_in_flight
@@ -76,7 +76,7 @@ def test_1500_reads_at_once_each_get_their_own_block(
 
 def test_the_backlog_is_served_first_in_first_out(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             bufs = [bytearray(1) for _ in range(DEPTH + 3)]
             reads = [Task.start(uring_file.read_at, buf, 0) for buf in bufs[:DEPTH]]
             await until_in_flight(DEPTH)
@@ -106,7 +106,7 @@ def test_clients_at_random_see_what_they_wrote(run: Run, driver: DriverName, blo
     clients, rounds = 100, 20
 
     async def main() -> None:
-        async with await open_file(blocks, "r+", driver=driver) as uring_file:
+        async with await open_file(blocks, "r+", driver=driver, cached_reads="ring") as uring_file:
 
             async def client(number: int) -> int:
                 # Each has the blocks number, number + 100, … for itself.
@@ -131,7 +131,7 @@ def test_an_op_that_waits_in_the_backlog_is_cancelled_at_once(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
             await until_in_flight(DEPTH)
             buf = bytearray(1)
@@ -153,7 +153,7 @@ def test_an_op_that_waits_in_the_backlog_is_cancelled_at_once(
 
 def test_more_cancels_than_threads_or_batches(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             bufs = [bytearray(1) for _ in range(2 * DEPTH)]
             reads = [Task.start(uring_file.read_at, buf, 0) for buf in bufs]
             await until(lambda: asyncuring.statistics().backlog == DEPTH)
@@ -173,7 +173,7 @@ def test_ops_and_their_closing_cancelled_in_one_tick(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
         await until_in_flight(DEPTH)
         closing = Task.start(uring_file.aclose)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def test_r_reads_and_does_not_write(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             assert await uring_file.read_at(bytearray(10), 0) == 10
             with pytest.raises(OSError, match="Bad file descriptor") as caught:
                 await uring_file.write_at(b"no", 0)
@@ -37,7 +37,7 @@ def test_r_plus_keeps_what_is_there(run: Run, driver: DriverName, file: Path) ->
     before = file.read_bytes()
 
     async def main() -> None:
-        async with await open_file(file, "r+", driver=driver) as uring_file:
+        async with await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file:
             assert await uring_file.write_at(b"new", 1) == 3
 
     run(main)
@@ -55,7 +55,7 @@ def test_w_plus_starts_with_an_empty_file(
         file.unlink()
 
     async def main() -> None:
-        async with await open_file(file, "w+", driver=driver) as uring_file:
+        async with await open_file(file, "w+", driver=driver, cached_reads="ring") as uring_file:
             assert await uring_file.read_at(bytearray(10), 0) == 0
             await uring_file.write_all_at(b"all", 0)
 
@@ -67,10 +67,10 @@ def test_x_plus_creates_the_file_or_fails(run: Run, driver: DriverName, tmp_path
     path = tmp_path / "new"
 
     async def main() -> None:
-        async with await open_file(path, "x+", driver=driver) as uring_file:
+        async with await open_file(path, "x+", driver=driver, cached_reads="ring") as uring_file:
             await uring_file.write_all_at(b"first", 0)
         with pytest.raises(FileExistsError) as caught:
-            await open_file(path, "x+", driver=driver)
+            await open_file(path, "x+", driver=driver, cached_reads="ring")
         assert caught.value.filename == str(path)
 
     run(main)
@@ -85,7 +85,9 @@ def test_permissions_are_less_the_umask(
     path = tmp_path / "new"
 
     async def main() -> None:
-        async with await open_file(path, "x+", permissions=asked, driver=driver):
+        async with await open_file(
+            path, "x+", permissions=asked, driver=driver, cached_reads="ring"
+        ):
             pass
 
     before = os.umask(umask)
@@ -116,7 +118,7 @@ def test_what_cannot_be_opened_says_why_and_which(
 
     async def main() -> None:
         with pytest.raises(error) as caught:
-            await open_file(path, mode, driver=driver)
+            await open_file(path, mode, driver=driver, cached_reads="ring")
         assert caught.value.filename == str(path)
         assert caught.value.errno
         assert caught.value.strerror == os.strerror(caught.value.errno)
@@ -130,7 +132,7 @@ def test_a_directory_can_be_opened_and_not_read(
     """As open(2) has it; fsync of a directory makes a new name durable."""
 
     async def main() -> None:
-        async with await open_file(tmp_path, driver=driver) as directory:
+        async with await open_file(tmp_path, driver=driver, cached_reads="ring") as directory:
             await directory.fsync()
             with pytest.raises(IsADirectoryError):
                 await directory.read_at(bytearray(1), 0)
@@ -148,7 +150,7 @@ def test_names_are_kept_as_they_were_given(
 
     async def main() -> None:
         for name in names:
-            async with await open_file(name, driver=driver) as uring_file:
+            async with await open_file(name, driver=driver, cached_reads="ring") as uring_file:
                 assert uring_file.name == os.fspath(name)
                 assert await uring_file.read_at(bytearray(1), 0) == 1
                 with pytest.raises(asyncuring.EndOfFileError):
@@ -161,7 +163,7 @@ def test_programs_that_are_started_do_not_inherit_the_file(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver) as uring_file:
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
             assert not os.get_inheritable(uring_file.fileno())
 
     run(main)
@@ -174,7 +176,7 @@ def test_opening_is_audited(driver: DriverName, file: Path) -> None:
             lambda event, arguments: event == "open" and arguments[0] == path and print(arguments)
         )
         async def main():
-            async with await asyncuring.open_file(path, "r+", driver=driver):
+            async with await asyncuring.open_file(path, "r+", driver=driver, cached_reads="ring"):
                 pass
         asyncio.run(main())
         """,
@@ -196,7 +198,9 @@ def test_direct_io_reads_and_writes_aligned_blocks(
         buf = mmap.mmap(-1, 8192)
         buf[:] = b"direct!!" * 1024
         try:
-            uring_file = await open_file(path, "w+", direct=True, driver=driver)
+            uring_file = await open_file(
+                path, "w+", direct=True, driver=driver, cached_reads="ring"
+            )
         except OSError as error:
             pytest.skip(f"no O_DIRECT in {tmp_path}: {error}")
         async with uring_file:
@@ -213,7 +217,7 @@ def test_a_misaligned_direct_read_names_the_alignment_that_is_wanted(
 ) -> None:
     async def main() -> None:
         try:
-            uring_file = await open_file(file, direct=True, driver=driver)
+            uring_file = await open_file(file, direct=True, driver=driver, cached_reads="ring")
         except OSError as error:
             pytest.skip(f"no O_DIRECT for {file}: {error}")
         async with uring_file:
@@ -246,7 +250,7 @@ def test_without_a_reported_alignment_the_error_says_what_is_wanted(
 
     async def main() -> None:
         with pytest.raises(OSError, match="Invalid argument") as caught:
-            await open_file("/proc/self/status", direct=True, driver=driver)
+            await open_file("/proc/self/status", direct=True, driver=driver, cached_reads="ring")
         assert caught.value.filename == "/proc/self/status"
 
     run(main)
@@ -271,7 +275,7 @@ def test_a_driver_asked_for_by_name_is_the_one_that_runs(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(file, driver=driver):
+        async with await open_file(file, driver=driver, cached_reads="ring"):
             now = asyncuring.statistics()
             assert (now.driver, now.reason) == (driver, "asked for by name")
 
@@ -292,8 +296,8 @@ def test_io_uring_is_the_default_where_it_works(run: Run, file: Path) -> None:
 def test_both_drivers_run_side_by_side(run: Run, file: Path) -> None:
     async def main() -> None:
         async with (
-            await open_file(file, driver="uring") as first,
-            await open_file(file, driver="threads") as second,
+            await open_file(file, driver="uring", cached_reads="ring") as first,
+            await open_file(file, driver="threads", cached_reads="ring") as second,
         ):
             assert await first.read_at(bytearray(8), 0) == 8
             assert await second.read_at(bytearray(8), 0) == 8
@@ -309,7 +313,7 @@ def test_opening_a_fifo_to_read_does_not_wait_for_a_writer(
 ) -> None:
     async def main() -> None:
         # As many as the driver may have threads, so that one kept by each would be noticed.
-        readers = [await open_file(fifo, driver=driver) for _ in range(40)]
+        readers = [await open_file(fifo, driver=driver, cached_reads="ring") for _ in range(40)]
         assert all(os.get_blocking(reader.fileno()) for reader in readers)
         for reader in readers:
             await reader.aclose()

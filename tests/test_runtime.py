@@ -50,10 +50,10 @@ def test_a_driver_lives_from_the_first_file_to_the_last(
     assert any(threads() == 0 for _ in range(100_000))
 
     async def main() -> None:
-        first = await open_file(file, driver=driver)
+        first = await open_file(file, driver=driver, cached_reads="ring")
         during = threads()
         assert during > 0
-        second = await open_file(file, driver=driver)
+        second = await open_file(file, driver=driver, cached_reads="ring")
         assert threads() == during
         await first.aclose()
         assert threads() == during
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_opened_leaves_no_driver(
 ) -> None:
     async def main() -> None:
         with pytest.raises(FileNotFoundError):
-            await open_file(tmp_path / "missing", driver=driver)
+            await open_file(tmp_path / "missing", driver=driver, cached_reads="ring")
         assert asyncuring.statistics().drivers == ()
 
     run(main)
@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_opened_leaves_no_driver(
 
 def test_statistics_count_what_was_done(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with await open_file(file, "r+", driver=driver) as uring_file:
+        async with await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file:
             before = asyncuring.statistics()
             for number in range(10):
                 await uring_file.read_at(bytearray(8), number)
@@ -111,7 +111,7 @@ def test_ops_of_loops_that_have_ended_still_count(run: Run, driver: DriverName, 
         return asyncuring.statistics().ops_submitted
 
     async def open_it() -> UringFile:
-        return await open_file(file, driver=driver)
+        return await open_file(file, driver=driver, cached_reads="ring")
 
     async def close_it() -> None:
         await uring_file.aclose()
@@ -128,7 +128,7 @@ def test_an_unclosed_file_is_complained_of_and_closed(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
-        uring_file = await open_file(file, driver=driver)
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
         fd = uring_file.fileno()
         with pytest.warns(ResourceWarning, match="unclosed file") as caught:
             del uring_file
@@ -147,7 +147,7 @@ def test_a_complaint_that_is_an_error_does_not_keep_the_file_open(
     monkeypatch.setattr(sys, "unraisablehook", lambda said: complaints.append(str(said.exc_value)))
 
     async def main() -> None:
-        uring_file = await open_file(file, driver=driver)
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
         fd = uring_file.fileno()
         del uring_file
         assert complaints == [f"unclosed file {str(file)!r}, fd {fd}"]
@@ -163,7 +163,7 @@ def test_an_unclosed_file_stays_open_while_it_has_ops_in_flight(
 ) -> None:
     async def main() -> None:
         buf = bytearray(4)
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = uring_file.fileno()
         # The coroutine would keep the file: what keeps the op is the kernel's having it.
         read = uring_file.read_at(buf, 0)
@@ -187,7 +187,7 @@ def test_a_file_forgotten_by_an_ended_loop_is_closed(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> UringFile:
-        return await open_file(file, driver=driver)
+        return await open_file(file, driver=driver, cached_reads="ring")
 
     def forget() -> None:
         files.clear()
@@ -203,7 +203,7 @@ def test_closing_at_once_from_two_tasks_closes_once(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
-        uring_file = await open_file(file, driver=driver)
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
         tasks = [Task.start(uring_file.aclose) for _ in range(3)]
         for task in tasks:
             await task.join()
@@ -216,7 +216,7 @@ def test_what_close_says_is_raised_and_the_file_is_closed(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
-        uring_file = await open_file(file, driver=driver)
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
         os.close(uring_file.fileno())  # by mistake: close(2) has something to say
         with pytest.raises(OSError, match="Bad file descriptor") as caught:
             await uring_file.aclose()
@@ -232,7 +232,7 @@ def test_what_close_says_is_raised_and_the_file_is_closed(
 def test_more_loops_than_a_driver_serves_are_refused(driver: DriverName, file: Path) -> None:
     source = """
     async def main():
-        return await asyncuring.open_file(path, driver=driver)
+        return await asyncuring.open_file(path, driver=driver, cached_reads="ring")
     loops = [asyncio.new_event_loop() for _ in range(129)]
     files = []
     try:

@@ -51,7 +51,7 @@ def test_wait_for_ends_when_the_buffer_is_free(
 ) -> None:
     async def main() -> None:
         buf = bytearray(4)
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(uring_file.read_at(buf, 0), TIMEOUT_S)
             check_that_nothing_is_left(uring_file, buf)
@@ -65,7 +65,7 @@ def test_asyncio_timeout_ends_when_the_buffer_is_free(
 ) -> None:
     async def main() -> None:
         buf = bytearray(4)
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             with pytest.raises(TimeoutError):
                 async with newer_asyncio.timeout(TIMEOUT_S):
                     await uring_file.read_at(buf, 0)
@@ -88,7 +88,7 @@ def test_a_task_group_ends_when_the_buffers_of_all_are_free(
 
     async def main() -> None:
         bufs = [bytearray(4) for _ in range(3)]
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
 
             async def read_in_a_group() -> None:
                 async with newer_asyncio.TaskGroup() as group:
@@ -111,7 +111,7 @@ def test_gather_that_is_cancelled_waits_for_all(
 ) -> None:
     async def main() -> None:
         bufs = [bytearray(4) for _ in range(3)]
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             reads = [asyncio.ensure_future(uring_file.read_at(buf, 0)) for buf in bufs]
             both = asyncio.gather(*reads, return_exceptions=True)
             await until_in_flight(3)
@@ -131,7 +131,7 @@ def test_the_end_of_asyncio_run_waits_for_what_it_cancels(
     buf = bytearray(4)
 
     async def main() -> UringFile:
-        uring_file = await open_file(fifo, "r+", driver=driver)
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         task = asyncio.ensure_future(uring_file.read_at(buf, 0))
         await until_in_flight(1)
         assert not task.done()
@@ -154,7 +154,7 @@ def test_a_trio_timeout_ends_when_the_buffer_is_free(
 
     async def main() -> None:
         buf = bytearray(4)
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             began = trio.current_time()
             try:
                 with scope(3600) as cancelled:
@@ -170,7 +170,7 @@ def test_a_trio_timeout_ends_when_the_buffer_is_free(
 
 def test_a_trio_scope_that_is_cancelled_submits_nothing(driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             submitted = asyncuring.statistics().ops_submitted
             buf = bytearray(4)
             with trio.CancelScope() as scope:
@@ -188,7 +188,7 @@ def test_a_trio_nursery_ends_when_the_buffers_of_all_are_free(
 ) -> None:
     async def main() -> None:
         bufs = [bytearray(4) for _ in range(3)]
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             async with trio.open_nursery() as nursery:
                 for buf in bufs:
                     nursery.start_soon(uring_file.read_at, buf, 0)
@@ -203,7 +203,7 @@ def test_a_trio_nursery_ends_when_the_buffers_of_all_are_free(
 def test_a_shielded_trio_read_goes_on(driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
         buf = bytearray(4)
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
 
             async def read() -> None:
                 with trio.CancelScope(shield=True):
@@ -226,7 +226,9 @@ def test_a_shielded_trio_read_goes_on(driver: DriverName, fifo: Path) -> None:
 def test_leaving_a_file_in_a_cancelled_trio_scope_closes_it(driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
         with trio.CancelScope() as scope:
-            async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            async with await open_file(
+                fifo, "r+", driver=driver, cached_reads="ring"
+            ) as uring_file:
                 fd = uring_file.fileno()
                 scope.cancel()
                 await uring_file.read_at(bytearray(4), 0)

@@ -6,10 +6,11 @@ import errno
 import os
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._arguments import OFFSET_MAX, byte_view, checked_offset, pinned
 from ._errors import CANCELLED, ClosedFileError, EndOfFileError, os_error
+from ._inline import InlineReads
 from ._op import Opcode
 from ._proactor import Account, Gate, Uncancellable
 from ._runtime import (
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from ._proactor import Proactor
     from ._runtime import LeasedDriver
 
-__all__ = ["UringFile"]
+__all__ = ["CachedReads", "UringFile"]
+
+CachedReads = Literal["auto", "inline", "ring"]
 
 _READ, _WRITE = int(Opcode.READ), int(Opcode.WRITE)
 
@@ -53,10 +56,13 @@ class UringFile:
     its result; on asyncio the cancellation is raised.
     """
 
-    def __init__(self, name: str | bytes, *, direct: bool) -> None:
+    def __init__(self, name: str | bytes, *, direct: bool, cached_reads: CachedReads) -> None:
         """Use `open_file`."""
         self._name = name
         self._direct = direct
+        # With O_DIRECT, RWF_NOWAIT blocked the caller all the same (measured).
+        self._inline = None if direct or cached_reads == "ring" else InlineReads()
+        self._inline_always = cached_reads == "inline"
         self._fd = -1
         self._leased: LeasedDriver | None = None
         self._pin: Callable[[Any, bool], Any]
@@ -121,6 +127,12 @@ class UringFile:
         if type(off) is not int or not 0 <= off <= OFFSET_MAX:
             off = checked_offset(off)
         pin = pinned(self._pin, buf, True)
+        if self._inline is not None and (self._inline_always or account.proactor.is_calm):
+            count = self._inline.try_read(self._fd, buf, off)
+            if count >= 0:
+                del pin
+                await account.proactor.take_turns()
+                return count
         op = account.new_op(account, _READ, self._fd, pin, len(pin), off)
         del pin  # whoever keeps this frame, as a traceback does, must not keep the buffer exported
         result = await account.perform(op)
@@ -291,13 +303,12 @@ class UringFile:
 
     def _account(self) -> Account:
         """Return the account with the running loop's proactor, opened at the first operation."""
-        leased = self._leased
-        if leased is None:
-            raise self._closed_error()
         key = running_loop_key()
         account = self._accounts.get(key)
         if account is None:
-            account = Account(leased.proactor())
+            if self._leased is None:
+                raise self._closed_error()
+            account = Account(self._leased.proactor())
             # A loop that was closed meanwhile does not come back.
             open_loops = {
                 k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()

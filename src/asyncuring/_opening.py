@@ -7,7 +7,7 @@ import sys
 from typing import Literal
 
 from ._errors import os_error
-from ._file import UringFile
+from ._file import CachedReads, UringFile
 from ._op import Op, Opcode
 from ._proactor import Account
 from ._runtime import DriverName, LeasedDriver, lease
@@ -26,13 +26,14 @@ _FLAGS: dict[str, int] = {
 _PERMISSIONS_MAX = 0o7777
 
 
-async def open_file(
+async def open_file(  # noqa: PLR0913  what a file can be asked for
     path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     mode: Mode = "r",
     *,
     direct: bool = False,
     permissions: int = 0o666,
     driver: DriverName | None = None,
+    cached_reads: CachedReads = "auto",
 ) -> UringFile:
     """Open a file for positional reads and writes (open(2), carried out by the driver).
 
@@ -45,6 +46,11 @@ async def open_file(
         permissions: of a file that is created, less the process's umask.
         driver: "uring" (io_uring, or `DriverUnavailableError`), "threads" (native threads), or
             None: io_uring if it works here, else threads; `statistics()` says which and why.
+        cached_reads: who copies what the page cache has. "ring": the driver, always. "inline": the
+            calling thread, up to 64 KiB (preadv2(2), RWF_NOWAIT), what it refuses the driver.
+            "auto": the calling thread while the loop has less than 32 operations under way, the
+            driver when there are more, for then its copying overlaps with what the tasks do. Each
+            read lets other tasks run, whoever copies. Without effect where `direct`.
 
     Returns:
         The open file. Close it with `aclose`, or use it as an asynchronous context manager:
@@ -53,11 +59,14 @@ async def open_file(
     Raises:
         OSError: the kernel's answer, with errno and path; `FileNotFoundError` and the like.
         DriverUnavailableError: the driver asked for by name cannot run here.
-        ValueError: there is no such mode or driver, or the path holds a NUL byte.
+        ValueError: there is no such mode, driver or `cached_reads`, or the path holds a NUL byte.
         RuntimeError: no asyncio or trio task is running.
     """
     if mode not in _FLAGS:
         message = f"mode must be one of {', '.join(map(repr, _FLAGS))}, not {mode!r}"
+        raise ValueError(message)
+    if cached_reads not in ("auto", "inline", "ring"):
+        message = f"cached_reads must be 'auto', 'inline' or 'ring', not {cached_reads!r}"
         raise ValueError(message)
     name = os.fspath(path)
     path_bytes = os.fsencode(name)
@@ -69,7 +78,7 @@ async def open_file(
         raise ValueError(message)
     flags = _FLAGS[mode] | os.O_CLOEXEC | (_direct_flag() if direct else 0)
     sys.audit("open", name, mode, flags)
-    file = UringFile(name, direct=direct)
+    file = UringFile(name, direct=direct, cached_reads=cached_reads)
     leased = lease(driver, file)
     try:
         fd = await _open(leased, path_bytes, flags, permissions)

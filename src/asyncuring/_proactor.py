@@ -141,8 +141,10 @@ class Proactor:
         "_port",
         "_reaped",
         "_retired",
+        "_taking_turns",
         "backlog",
         "calls",
+        "inline_reads",
         "loop",
         "ops_submitted",
         "scheduled",
@@ -166,6 +168,8 @@ class Proactor:
         self._retired = False
         self._on_retired: Callable[[Proactor], object] | None = None
         self.ops_submitted = 0
+        self.inline_reads = 0
+        self._taking_turns = 0  # tasks that have read inline and let others run
         loop.watch(port.fd, partial(self.poll, True))
 
     @property
@@ -177,6 +181,28 @@ class Proactor:
     def is_quiet(self) -> bool:
         """Whether the kernel has nothing of ours, and nothing waits to be submitted."""
         return not (self._in_flight or self.backlog or self._cancels_in_flight)
+
+    # -- reads that need no port
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether what is under way fits into one reap.
+
+        Then a driver's copying could not overlap with the tasks' own work: all of them would wait
+        for it, and it for all of them. Measured with cached 8 KiB reads on two cores: up to 32
+        tasks inline reads were 2 to 5 times as fast, with 64 the ring was 1.4 to 1.6 times as fast.
+        """
+        under_way = self._taking_turns + len(self._in_flight) + len(self.backlog)
+        return under_way < self._port.reap_limit
+
+    async def take_turns(self) -> None:
+        """Let other tasks run, after a read that was done inline."""
+        self.inline_reads += 1
+        self._taking_turns += 1
+        try:
+            await self.loop.checkpoint()
+        finally:
+            self._taking_turns -= 1
 
     # -- exchanging
 

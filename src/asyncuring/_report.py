@@ -162,6 +162,6 @@ def _read() -> Iterator[Row]:
 
 
 async def _read_this_file() -> tuple[int, asyncuring.DriverStatistics]:
-    async with await asyncuring.open_file(__file__) as uring_file:
+    async with await asyncuring.open_file(__file__, cached_reads="ring") as uring_file:
         count = await uring_file.read_at(bytearray(_READ_BYTES), 0)
         return count, asyncuring.statistics().drivers[0]

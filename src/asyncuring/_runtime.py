@@ -76,6 +76,7 @@ class LeasedDriver:
         self.leases = 0
         self.forked = False
         self.ops_submitted_before = 0  # by proactors that have retired since
+        self.inline_reads_before = 0
         self.tenants: WeakSet[Tenant] = WeakSet()
         self.proactors: dict[Hashable, Proactor] = {}
         self.pin = driver.pin
@@ -132,6 +133,7 @@ class LeasedDriver:
         with _lock:
             del self.proactors[key]
             self.ops_submitted_before += proactor.ops_submitted
+            self.inline_reads_before += proactor.inline_reads
         self._stop_if_unused()
 
     def _stop_if_unused(self) -> None:

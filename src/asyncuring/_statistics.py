@@ -22,6 +22,7 @@ class DriverStatistics:
         reason: why it was chosen.
         loops: event loops that have a port with it.
         ops_submitted: operations handed to it.
+        inline_reads: reads that the page cache served in the calling thread, without the driver.
         in_flight: operations that it has now.
         backlog: operations that wait for depth, or for the end of their loop's tick.
         enters: io_uring_enter(2) calls; 0 for "threads".
@@ -33,6 +34,7 @@ class DriverStatistics:
     reason: str
     loops: int
     ops_submitted: int
+    inline_reads: int
     in_flight: int
     backlog: int
     enters: int
@@ -99,6 +101,7 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
         reason=leased.reason,
         loops=len(proactors),
         ops_submitted=leased.ops_submitted_before + sum(p.ops_submitted for p in proactors),
+        inline_reads=leased.inline_reads_before + sum(p.inline_reads for p in proactors),
         in_flight=sum(p.in_flight for p in proactors),
         backlog=sum(len(p.backlog) for p in proactors),
         enters=counters.enters,

@@ -8,13 +8,16 @@ has done so.
 from __future__ import annotations
 
 import sys
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._asyncio import AsyncioLoop, quick_loop_key, running_asyncio_loop
 from ._closed import ClosedLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable
+    from types import ModuleType
 
     from asyncuring._op import Op
 
@@ -59,18 +62,27 @@ class Loop(Protocol):
         """Call `callback` in the loop's thread, soon; RuntimeError if the loop is closed."""
         ...
 
+    def checkpoint(self) -> Awaitable[None]:
+        """Let other tasks run once, and notice a cancellation."""
+        ...
+
     def is_closed(self) -> bool:
         """Whether the loop will never run again."""
         ...
+
+
+@cache
+def _trio_adapter() -> ModuleType:
+    """Import our adapter of trio; only where the program has imported trio itself."""
+    return import_module("._trio", __name__)
 
 
 def running_loop_key() -> Hashable | None:
     """What identifies the running loop: the same object throughout its life; None outside one."""
     loop = running_asyncio_loop()
     if loop is None and "trio" in sys.modules:
-        from ._trio import running_trio_key  # noqa: PLC0415  only if the program uses trio
-
-        return running_trio_key()
+        key: Hashable | None = _trio_adapter().running_trio_key()
+        return key
     return loop
 
 
@@ -81,6 +93,5 @@ def running_loop() -> Loop | None:
         return AsyncioLoop(loop)
     if running_loop_key() is None:
         return None
-    from ._trio import TrioLoop  # noqa: PLC0415  only if the program uses trio
-
-    return TrioLoop()
+    adapted: Loop = _trio_adapter().TrioLoop()
+    return adapted

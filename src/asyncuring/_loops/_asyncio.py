@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asyncuring._op import Op
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
     from contextvars import Context
 
 __all__ = ["AsyncioLoop", "quick_loop_key", "running_asyncio_loop"]
@@ -85,6 +85,16 @@ class AsyncioOp(Op):
         self._context.run(self._wake_up, self)
 
 
+class _Turn:
+    """asyncio.sleep(0), without its two coroutines."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+_TURN = _Turn()
+
+
 class AsyncioLoop:
     """One asyncio loop."""
 
@@ -107,3 +117,7 @@ class AsyncioLoop:
         """See `Loop.unwatch`."""
         if not self.event_loop.is_closed():
             self.event_loop.remove_reader(fd)
+
+    def checkpoint(self) -> Awaitable[None]:
+        """See `Loop.checkpoint`."""
+        return _TURN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from asyncuring._op import Op
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["ClosedLoop"]
 
@@ -37,3 +37,7 @@ class ClosedLoop:
     def is_closed(self) -> bool:
         """See `Loop.is_closed`."""
         return True
+
+    def checkpoint(self) -> Awaitable[None]:
+        """Nobody can wait in a loop that is gone."""
+        raise RuntimeError("the event loop is closed")

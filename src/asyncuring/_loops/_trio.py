@@ -11,7 +11,6 @@ from trio.lowlevel import (
     add_instrument,
     current_task,
     current_trio_token,
-    in_trio_task,
     remove_instrument,
     reschedule,
     spawn_system_task,
@@ -23,14 +22,17 @@ from asyncuring._errors import is_cancelled
 from asyncuring._op import Op
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
 
 __all__ = ["TrioLoop", "running_trio_key"]
 
 
 def running_trio_key() -> trio.lowlevel.TrioToken | None:
     """Return the token of the running trio; None outside a trio task."""
-    return current_trio_token() if in_trio_task() else None
+    try:
+        return current_trio_token()
+    except RuntimeError:  # trio's way of saying that it does not run in this thread
+        return None
 
 
 class TrioOp(Op):
@@ -135,3 +137,7 @@ class TrioLoop:
     def is_closed(self) -> bool:
         """See `Loop.is_closed`: completions can no longer be watched for."""
         return self._finished
+
+    def checkpoint(self) -> Awaitable[None]:
+        """See `Loop.checkpoint`."""
+        return trio.lowlevel.checkpoint()  # noqa: ASYNC105  awaited by the caller
