@@ -61,7 +61,8 @@ def test_the_library_says_which_driver_it_ran_on(trial: Trial) -> None:
     record = run_in_fresh_process(replace(trial, engine="asyncuring-threads"))
     (driver,) = record["details"]["drivers"]
     assert driver["driver"] == "threads"
-    assert driver["ops_submitted"] >= 40
+    # With two clients at once, what is cached needs no driver.
+    assert driver["ops_submitted"] + driver["inline_reads"] >= 40
 
 
 def test_without_verify_nobody_looks(trial: Trial, blocks: Path) -> None:
