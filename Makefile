@@ -6,7 +6,7 @@ STRESS_SECONDS ?= 10
 
 bin := $(VENV)/bin
 core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/asyncuring/_native/build.py
-linted := $(wildcard src tests benchmark docs .ci/smoke.py setup.py)
+linted := $(wildcard src tests benchmark/*.py docs .ci/smoke.py setup.py)
 native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch])
 
 .PHONY: setup bench test check format stress docs wheel test-all clean
