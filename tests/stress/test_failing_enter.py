@@ -51,8 +51,8 @@ async def cancelled(uring_file):
 async def main():
     done = []
     async with (
-        await asyncuring.open_file(path, "w+", driver="uring") as uring_file,
-        await asyncuring.open_file(fifo, "r+", driver="uring") as empty,
+        await asyncuring.open_file(path, "w+", driver="uring", cached_reads="ring") as uring_file,
+        await asyncuring.open_file(fifo, "r+", driver="uring", cached_reads="ring") as empty,
     ):
         for _ in range(3):
             await cancelled(empty)
@@ -75,7 +75,8 @@ import asyncuring
 path, _ = sys.argv[1:]
 
 async def main():
-    async with await asyncuring.open_file(path, "w+", driver="uring") as uring_file:
+    opening = asyncuring.open_file(path, "w+", driver="uring", cached_reads="ring")
+    async with await opening as uring_file:
         await uring_file.write_at(b"page", 0)
         # strace counts the enter of the ring's first read, too: the next one fails.
         while asyncuring.statistics().enters < 38:
@@ -99,7 +100,7 @@ import asyncuring
 path, _ = sys.argv[1:]
 
 async def main():
-    uring_file = await asyncuring.open_file(path, "w+", driver="uring")
+    uring_file = await asyncuring.open_file(path, "w+", driver="uring", cached_reads="ring")
     await uring_file.write_at(b"page", 0)
     errors = []
     for _ in range(20):
