@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import json
+import signal
+import subprocess
 import sys
+import termios
+from array import array
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -29,6 +35,21 @@ READERS = [
     ("thread-pool", "trio"),
     ("blocking", "none"),
 ]
+
+
+# What is written to a full pipe is cut short by a signal.
+SIGNALLED = """
+import signal
+from asyncuring.benchmark.cli import main
+signal.signal(signal.SIGUSR1, lambda *_: None)
+main(["run-trial"])
+"""
+
+
+def waiting_bytes(pipe: IO[bytes]) -> int:
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def spoil(path: Path, block: int) -> None:
@@ -108,6 +129,32 @@ def test_an_engine_that_kills_its_process_is_a_failure(
     dying = (sys.executable, "-c", "raise SystemExit('out of luck')")
     monkeypatch.setattr(runner, "TRIAL_COMMAND", dying)
     assert run_in_fresh_process(trial)["error"] == "exit status 1: out of luck"
+
+
+def test_an_engine_that_leaves_no_record_is_a_failure(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ("pass", "print('bye')"):
+        monkeypatch.setattr(runner, "TRIAL_COMMAND", (sys.executable, "-c", program))
+        assert run_in_fresh_process(trial)["error"] == "no record at the end of its output"
+
+
+def test_a_record_survives_a_signal_while_the_pipe_is_full(trial: Trial) -> None:
+    with subprocess.Popen(
+        (sys.executable, "-u", "-c", SIGNALLED),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        process.stdin.write(replace(trial, engine="null", clients=100).to_json().encode())
+        process.stdin.close()
+        while waiting_bytes(process.stdout) < 4096:
+            assert process.poll() is None
+        process.send_signal(signal.SIGUSR1)
+        record = json.loads(process.stdout.read())
+    assert len(record["clients"]) == 100
 
 
 def test_an_engine_that_hangs_is_a_failure(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     if list(arguments) == ["run-trial"]:
         # Not in the parser: only the runner calls it.
-        runner.run_from_json(sys.stdin, sys.stdout)
+        # Not `sys.stdout`: with `python -u` that one loses what a pipe does not take at once.
+        with open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False) as target:
+            runner.run_from_json(sys.stdin, target)
         return 0
     try:
         return _run(arguments)

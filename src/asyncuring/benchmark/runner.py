@@ -55,7 +55,11 @@ def run_in_fresh_process(trial: Trial) -> Record:
     if finished.returncode != 0:
         last_words = finished.stderr.strip().splitlines()[-1:]
         return _failed(trial, ": ".join([f"exit status {finished.returncode}", *last_words]))
-    record: Record = json.loads(finished.stdout.splitlines()[-1])
+    try:
+        record: Record = json.loads(finished.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        # Something else than ours wrote there.
+        return _failed(trial, "no record at the end of its output")
     return record
 
 
