@@ -30,6 +30,10 @@ def record(
         "engine": "e",
         "loop": "asyncio",
         "clients": len(counts),
+        "loops": 1,
+        "busy_thread": False,
+        "workload": "read",
+        "batch": 1,
         "block_size": 8192,
         "direct": False,
         "ops_per_client": counts[0] if finishes_ns else None,
@@ -86,6 +90,15 @@ def test_with_fixed_work_fairness_is_that_of_the_finish_times() -> None:
     (row,) = summarise([record([50, 50], finishes_ns=[10**9, 4 * 10**9])])
     assert (row.fairness_spread, row.starved_clients) == (4, 0)
     assert row.jain_index == pytest.approx(jain_index([50, 12.5]))
+
+
+def test_where_clients_are_not_told_apart_fairness_is_unknown() -> None:
+    together = record([1000])
+    together["trial"]["clients"] = 64
+    (row,) = summarise([together])
+    assert (row.clients, row.ops, row.ops_per_second) == (64, 1000, 500)
+    assert (row.fairness_spread, row.starved_clients, row.jain_index) == (None, None, None)
+    assert fairness_tables([together])[64][1] == [0, ""]
 
 
 def test_repeats_become_their_median_and_a_failed_one_leaves_its_error() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,9 @@ import pytest
 
 from asyncuring.benchmark.cli import main
 from asyncuring.benchmark.runner import run_in_fresh_process
-from tests.benchmark.small import run_benchmark
+from tests.benchmark.small import Swept, run_benchmark
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from asyncuring.benchmark.trial import Trial
@@ -22,6 +20,10 @@ TOTALS_HEADER = [
     "engine",
     "loop",
     "clients",
+    "loops",
+    "busy_thread",
+    "workload",
+    "batch",
     "block_size",
     "direct",
     "repeats",
@@ -52,16 +54,6 @@ CONTENDERS = {
     ("thread-pool", "trio"),
     ("blocking", "none"),
 }
-
-
-class Swept:
-    def __init__(self, out: Path, finished: subprocess.CompletedProcess[str]) -> None:
-        self.out = out
-        self.finished = finished
-
-    def rows(self, name: str) -> list[dict[str, str]]:
-        with (self.out / name).open(newline="") as file:
-            return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +92,7 @@ def test_totals_have_one_row_per_engine_loop_and_number_of_clients(swept: Swept)
 def test_totals_agree_with_themselves(swept: Swept) -> None:
     for row in swept.rows("totals.csv"):
         assert row["error"] == ""
-        figures = {name: float(row[name]) for name in TOTALS_HEADER[5:-1]}
+        figures = {name: float(row[name]) for name in TOTALS_HEADER[9:-1]}
         assert figures["ops_per_second"] == pytest.approx(
             figures["ops"] / figures["seconds"], rel=1e-4
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 READERS = [
     ("asyncuring", "asyncio"),
+    ("asyncuring-ring", "asyncio"),
     ("asyncuring", "uvloop"),
     ("asyncuring", "trio"),
     ("asyncuring-threads", "asyncio"),
@@ -95,7 +96,7 @@ def test_a_short_read_is_a_failure(trial: Trial, blocks: Path) -> None:
     with blocks.open("r+b") as file:
         file.truncate(100)
     record = run_in_fresh_process(trial)
-    assert record["error"].startswith("OSError: an op read ")
+    assert record["error"].startswith("OSError: an op carried ")
 
 
 def test_direct_reads_verify(trial: Trial) -> None:

@@ -13,15 +13,19 @@ from asyncuring.benchmark import quantities, runner
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import LOOPS
 from asyncuring.benchmark.refusal import RefusalError
+from asyncuring.benchmark.workload import READ, WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DESCRIPTION = """\
-Measure random reads through each engine, for each number of clients: throughput, CPU,
+Measure random reads or writes through each engine, for each number of clients: throughput, CPU,
 latency, and how evenly the clients are served. Without options: a sweep of under a minute."""
 
-EPILOG = "engines: " + "; ".join(f"{e.name} ({e.summary})" for e in ENGINES.values())
+EPILOG = "engines: " + "; ".join(
+    f"{engine.name} ({engine.summary}{'' if engine.by_default else '; only if named'})"
+    for engine in ENGINES.values()
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,10 +87,16 @@ def _parser() -> _Parser:
 def _add_work(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
+        "--workload",
+        choices=tuple(WORKLOADS),
+        default=READ,
+        help="; ".join(f"{name}: {summary}" for name, summary in WORKLOADS.items())
+        + "; default: read",
+    )
+    add(
         "--engines",
         type=quantities.names(ENGINES),
-        default=tuple(ENGINES),
-        help="comma-separated; default: all",
+        help="comma-separated; default: those below without 'only if named'",
     )
     add(
         "--loop",
@@ -100,12 +110,30 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         default=(1, 8, 64, 400),
         help="numbers of clients, comma-separated; default: 1,8,64,400",
     )
+    add(
+        "--loops",
+        type=quantities.count,
+        default=1,
+        metavar="N",
+        help="so many loops in threads share the clients; default: 1",
+    )
+    add(
+        "--busy-thread",
+        action="store_true",
+        help="a thread that only computes, in Python, runs beside the clients; its CPU counts",
+    )
+    add(
+        "--batch",
+        type=quantities.count,
+        metavar="N",
+        help="blocks per await with read-many; default: 32",
+    )
     add("--block-size", type=quantities.size, default=8 << 10, help="default: 8KiB")
     add("--file-size", type=quantities.size, default=256 << 20, help="default: 256MiB")
-    add("--direct", action="store_true", help="read past the page cache, with O_DIRECT")
+    add("--direct", action="store_true", help="go past the page cache, with O_DIRECT")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument(
-        "--duration", type=quantities.seconds, help="how long each trial reads; default: 1.5s"
+        "--duration", type=quantities.seconds, help="how long each trial works; default: 1.5s"
     )
     amount.add_argument(
         "--ops-per-client",

@@ -138,10 +138,16 @@ def refuse_without_direct(path: Path, block_size: int) -> None:
         ) from error
 
 
+def write_back(path: str) -> None:
+    """Force to disk what a trial wrote, so that it does not happen within the next one."""
+    with open(path, "r+b", buffering=0) as file:  # noqa: PTH123 - the only path here is a string
+        os.fsync(file.fileno())
+
+
 def warm(path: str) -> None:
     """Read the whole file into the page cache."""
     buf = bytearray(CHUNK_BYTES)
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the only path here is a string
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
         while file.readinto(buf):
             pass
 

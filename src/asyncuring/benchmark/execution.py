@@ -10,20 +10,26 @@ import mmap
 import random
 import threading
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from asyncuring.benchmark import dataset
+from asyncuring.benchmark import dataset, verification
+from asyncuring.benchmark.busy import busy_thread
 from asyncuring.benchmark.client import Client
+from asyncuring.benchmark.client_many import ManyClient
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import LOOPS
 from asyncuring.benchmark.window import AsyncGate, Window
+from asyncuring.benchmark.workload import READ_MANY, WRITE
 
 if TYPE_CHECKING:
-    from asyncuring.benchmark.client import AsyncReadAt, SyncReadAt
+    from collections.abc import Callable, Sequence
+
     from asyncuring.benchmark.engine import Engine
     from asyncuring.benchmark.loops import AsyncMain
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.trial import Trial
+
+    Clients = Sequence[Client] | Sequence[ManyClient]
 
 OFFSETS_PER_TRIAL = 1 << 16
 """Offsets drawn before the clients start, shared out among them; each cycles over its own.
@@ -45,102 +51,118 @@ def execute(trial: Trial) -> Record:
     if not trial.direct:
         dataset.warm(trial.path)
     resident_before = dataset.resident_fraction(trial.path)
-    clients = [
-        Client(mmap.mmap(-1, trial.block_size), draw_offsets(trial, number), trial.ops_per_client)
-        for number in range(trial.clients)
-    ]
-    window = Window(trial.clients, trial.duration_s)
-    if engine.open_sync is not None:
-        details = _run_threads(engine, trial, clients, window)
-    else:
-        details = _run_tasks(engine, trial, clients, window)
-    measured = [client.record(window) for client in clients]
-    if not any(client["ops"] for client in measured):
-        raise NoOpError(f"no client finished an op within {window.seconds:g} s")
-    return {
+    with busy_thread(trial.busy_thread):
+        measured = _run_clients(engine, trial) if engine.run is None else engine.run(trial)
+    if not any(client["ops"] for client in measured["clients"]):
+        raise NoOpError(f"no client finished an op within {measured['seconds']:g} s")
+    residency = {
         "resident_before": resident_before,
         "resident_after": dataset.resident_fraction(trial.path),
-        "seconds": window.seconds,
-        "cpu_us": window.cpu_us,
-        "details": details,
-        "clients": measured,
     }
+    if trial.workload == WRITE:
+        dataset.write_back(trial.path)
+    return residency | measured
 
 
 def draw_offsets(trial: Trial, client: int) -> array[int]:
-    """Return the block-aligned byte offsets that one client reads; equal for all engines."""
+    """Return the block-aligned byte offsets that one client visits; equal for all engines."""
     random_source = random.Random(f"{trial.seed}/{trial.repeat}/{client}")
     offsets = range(0, trial.file_size, trial.block_size)
-    count = max(OFFSETS_PER_CLIENT_MIN, OFFSETS_PER_TRIAL // trial.clients)
+    count = max(OFFSETS_PER_CLIENT_MIN, OFFSETS_PER_TRIAL // trial.clients, trial.batch)
     return array("q", random_source.choices(offsets, k=count))
 
 
-def _run_tasks(
-    engine: Engine, trial: Trial, clients: list[Client], window: Window
-) -> dict[str, object]:
+def _run_clients(engine: Engine, trial: Trial) -> Record:
+    """Return what the clients of this process measured."""
+    clients = _clients(trial)
+    window = Window(trial.clients, trial.duration_s)
+    run = _run_tasks if engine.open_sync is None else _run_threads
+    details = run(engine, trial, clients, window)
+    return {
+        "seconds": window.seconds,
+        "cpu_us": window.cpu_us,
+        "details": details,
+        "clients": [client.record(window) for client in clients],
+    }
+
+
+def _clients(trial: Trial) -> Clients:
+    def buffer() -> mmap.mmap:
+        buf = mmap.mmap(-1, trial.block_size)
+        if trial.workload == WRITE:
+            # No disk may find it easier than real data.
+            buf[:] = random.Random(trial.seed).randbytes(trial.block_size)
+        return buf
+
+    work = [(draw_offsets(trial, number), trial.ops_per_client) for number in range(trial.clients)]
+    if trial.workload == READ_MANY:
+        return [ManyClient([buffer() for _ in range(trial.batch)], *mine) for mine in work]
+    return [Client(buffer(), *mine) for mine in work]
+
+
+def _run_tasks(engine: Engine, trial: Trial, clients: Clients, window: Window) -> dict[str, object]:
+    """Run the clients on the trial's loops, dealt out in turn."""
     assert engine.open_async is not None
     open_async, loop = engine.open_async, LOOPS[trial.loop]
     details: dict[str, object] = {}
+    barrier = threading.Barrier(trial.loops, action=window.open)
 
-    async def main() -> None:
+    async def main(clients: Clients) -> None:
         async with open_async(trial) as opened:
-            read_at = _checked(opened, trial) if trial.verify and engine.reads else opened
-            gate = AsyncGate(window, trial.clients, loop.new_event())
+            op = verification.checked(opened, trial) if trial.verify and engine.reads else opened
+            gate = AsyncGate(barrier, len(clients), loop.new_event())
 
-            def run_one(client: Client) -> AsyncMain:
-                return lambda: client.run(read_at, window, gate)
+            def run_one(client: Any) -> AsyncMain:
+                # The workload decides on both, the kind of client and the kind of op.
+                return lambda: client.run(op, window, gate)
 
             await loop.run_all([run_one(client) for client in clients])
             if engine.details is not None:
                 details.update(engine.details())
 
-    loop.run(main)
+    def run_share(number: int) -> Callable[[], None]:
+        return lambda: loop.run(lambda: main(clients[number :: trial.loops]))
+
+    if trial.loops == 1:
+        run_share(0)()
+    else:
+        _run_all_threads([run_share(number) for number in range(trial.loops)], barrier)
     return details
 
 
 def _run_threads(
-    engine: Engine, trial: Trial, clients: list[Client], window: Window
+    engine: Engine, trial: Trial, clients: Clients, window: Window
 ) -> dict[str, object]:
     assert engine.open_sync is not None
-    failures: list[BaseException] = []
-    gate = threading.Barrier(trial.clients, action=window.open)
-
-    def run_one(client: Client, read_at: SyncReadAt) -> None:
-        try:
-            client.run_sync(read_at, window, gate)
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
-            failures.append(error)
-            gate.abort()
-
+    barrier = threading.Barrier(trial.clients, action=window.open)
     threading.stack_size(STACK_BYTES)
     with engine.open_sync(trial) as opened:
-        read_at = _checked_sync(opened, trial) if trial.verify and engine.reads else opened
-        threads = [threading.Thread(target=run_one, args=(client, read_at)) for client in clients]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    if failures:
-        # The first is the cause; the others may be its echo from the broken barrier.
-        raise failures[0]
+        op = verification.checked_sync(opened, trial) if trial.verify and engine.reads else opened
+
+        def run_one(client: Client | ManyClient) -> Callable[[], None]:
+            assert isinstance(client, Client)
+            return lambda: client.run_sync(op, window, barrier)
+
+        _run_all_threads([run_one(client) for client in clients], barrier)
     return {} if engine.details is None else engine.details()
 
 
-def _checked(read_at: AsyncReadAt, trial: Trial) -> AsyncReadAt:
-    """Return ``read_at`` followed by a look at what was read, which counts as its latency."""
+def _run_all_threads(functions: Sequence[Callable[[], None]], barrier: threading.Barrier) -> None:
+    """Run functions at once, each in a thread; the first failure breaks the barrier, is raised."""
+    failures: list[BaseException] = []
 
-    async def checked_read_at(buf: mmap.mmap, off: int) -> int:
-        count = await read_at(buf, off)
-        dataset.check_block(buf, off, trial.block_size)
-        return count
+    def run_one(function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+            failures.append(error)
+            barrier.abort()
 
-    return checked_read_at
-
-
-def _checked_sync(read_at: SyncReadAt, trial: Trial) -> SyncReadAt:
-    def checked_read_at(buf: mmap.mmap, off: int) -> int:
-        count = read_at(buf, off)
-        dataset.check_block(buf, off, trial.block_size)
-        return count
-
-    return checked_read_at
+    threads = [threading.Thread(target=run_one, args=(function,)) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        # The first is the cause; the others may be its echo from the broken barrier.
+        raise failures[0]

@@ -1,4 +1,4 @@
-"""A file descriptor for the engines that use the ``os`` module."""
+"""A file descriptor for the engines that use the ``os`` module, and what they do with it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from asyncuring.benchmark.workload import WRITE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import mmap
+    from collections.abc import Callable, Iterator, Sequence
 
     from asyncuring.benchmark.trial import Trial
+
+    VectorAt = Callable[[int, Sequence[mmap.mmap], int], int]
 
 
 @contextmanager
 def open_fd(trial: Trial) -> Iterator[int]:
-    """Open the trial's file for reading, past the page cache if the trial says so."""
-    fd = os.open(trial.path, os.O_RDONLY | os.O_CLOEXEC | (os.O_DIRECT if trial.direct else 0))
+    """Open the trial's file for its workload, past the page cache if the trial says so."""
+    access = os.O_RDWR if trial.workload == WRITE else os.O_RDONLY
+    fd = os.open(trial.path, access | os.O_CLOEXEC | (os.O_DIRECT if trial.direct else 0))
     try:
         yield fd
     finally:
         os.close(fd)
+
+
+def vector_at(trial: Trial) -> VectorAt:
+    """Return ``os.preadv`` or ``os.pwritev``."""
+    return os.pwritev if trial.workload == WRITE else os.preadv

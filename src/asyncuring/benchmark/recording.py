@@ -52,20 +52,25 @@ def client_record(opened_ns: int, started_ns: int, completions_ns: array[int]) -
     """
     befores = chain((started_ns,), completions_ns)
     counts = Counter(map(sub, completions_ns, befores))
-    buckets: Counter[int] = Counter()
-    for latency_ns, count in counts.items():
-        buckets[bucket_of(latency_ns)] += count
     return {
         "ops": len(completions_ns),
         "started_ns": started_ns - opened_ns,
         "finished_ns": completions_ns[-1] - opened_ns if completions_ns else None,
         "latency_ns_max": max(counts, default=None),
-        "latency_histogram": list(chain.from_iterable(sorted(buckets.items()))),
+        "latency_histogram": histogram_of(counts),
     }
 
 
+def histogram_of(counts: Mapping[int, int]) -> list[int]:
+    """Return ``[bucket, count, bucket, count, …]`` of latencies in ns and how often each was."""
+    buckets: Counter[int] = Counter()
+    for latency_ns, count in counts.items():
+        buckets[bucket_of(latency_ns)] += count
+    return list(chain.from_iterable(sorted(buckets.items())))
+
+
 def merge_histograms(histograms: Iterable[Sequence[int]]) -> Counter[int]:
-    """Add up histograms written as ``[bucket, count, bucket, count, …]``."""
+    """Add up histograms as `histogram_of` returns them."""
     merged: Counter[int] = Counter()
     for histogram in histograms:
         for bucket, count in zip(histogram[::2], histogram[1::2], strict=True):

@@ -31,6 +31,10 @@ class Key(NamedTuple):
     clients: int
     engine: str
     loop: str
+    loops: int
+    busy_thread: bool
+    workload: str
+    batch: int
     block_size: int
     direct: bool
 
@@ -42,6 +46,10 @@ class Totals:
     engine: str
     loop: str
     clients: int
+    loops: int
+    busy_thread: bool
+    workload: str
+    batch: int
     block_size: int
     direct: bool
     repeats: int
@@ -88,7 +96,7 @@ def fairness_tables(records: Iterable[Record]) -> dict[int, list[list[object]]]:
     columns: dict[int, list[list[object]]] = defaultdict(list)
     for key, repeats in sorted(_by_key(records).items()):
         label = f"{key.engine}/{key.loop}"
-        worked = [record for record in repeats if record["error"] is None]
+        worked = [r for r in repeats if r["error"] is None and _each_known(r)]
         clients = sorted(worked, key=_rate)[(len(worked) - 1) // 2]["clients"] if worked else None
         shown = columns[key.clients]
         shown.append([f"{label} ops", *_column(clients, key.clients, "ops")])
@@ -124,7 +132,7 @@ def _by_key(records: Iterable[Record]) -> dict[Key, list[Record]]:
 
 def _totals(key: Key, repeats: list[Record]) -> Totals:
     error = next((record["error"] for record in repeats if record["error"] is not None), "")
-    worked = [_figures(record) for record in repeats if record["error"] is None]
+    worked = [figures_of(record) for record in repeats if record["error"] is None]
     row = Totals(**key._asdict(), repeats=len(worked), error=error)
     if not worked:
         return row
@@ -146,11 +154,14 @@ def _totals(key: Key, repeats: list[Record]) -> Totals:
     return replace(row, **(medians | exceptions))  # type: ignore[arg-type]  # names are Totals' own
 
 
-def _figures(record: Record) -> dict[str, float | None]:
-    """Return what one trial comes to, under the names of `Totals`."""
+def figures_of(record: Record) -> dict[str, float | None]:
+    """Return what one trial comes to, under the names of `Totals`.
+
+    Where the engine keeps no account of each client, fairness is unknown: None.
+    """
     clients = record["clients"]
     counts = [client["ops"] for client in clients]
-    shares = _shares(record)
+    fair = _each_known(record)
     histogram = merge_histograms(client["latency_histogram"] for client in clients)
     return {
         "ops": sum(counts),
@@ -161,12 +172,18 @@ def _figures(record: Record) -> dict[str, float | None]:
         "latency_us_p99": percentile_us(histogram, 0.99),
         "latency_us_p999": percentile_us(histogram, 0.999),
         "latency_us_max": max(client["latency_ns_max"] or 0 for client in clients) / 1000,
-        "fairness_spread": fairness_spread(shares),
-        "starved_clients": counts.count(0),
-        "jain_index": jain_index(_rates(record)),
+        "fairness_spread": fairness_spread(_shares(record)) if fair else None,
+        "starved_clients": counts.count(0) if fair else None,
+        "jain_index": jain_index(_rates(record)) if fair else None,
         "resident_before": record["resident_before"],
         "resident_after": record["resident_after"],
     }
+
+
+def _each_known(record: Record) -> bool:
+    """Return whether each client has a record of its own."""
+    clients: int = record["trial"]["clients"]
+    return len(record["clients"]) == clients
 
 
 def _rate(record: Record) -> float:

@@ -14,6 +14,7 @@ from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.report import TOTALS_FILE, write_report
 from asyncuring.benchmark.runner import run_in_fresh_process, shuffled
 from asyncuring.benchmark.trial import Trial
+from asyncuring.benchmark.workload import READ_MANY, WRITE
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 DURATION_S = 1.5
 """Of one trial. Short enough that the default sweep ends in under a minute."""
+
+DEFAULT_BATCH = 32
 
 MIB = 1 << 20
 
@@ -34,8 +37,12 @@ EXIT_INTERRUPTED = 130
 class Sweep:
     """All that was asked for; the trials are every combination of it."""
 
+    workload: str
+    batch: int
     engines: tuple[str, ...]
     loops: tuple[str, ...]
+    loops_per_trial: int
+    busy_thread: bool
     clients: tuple[int, ...]
     block_size: int
     file_size: int
@@ -53,8 +60,12 @@ class Sweep:
         """Return the sweep that the command line asks for."""
         fixed_work = options.ops_per_client is not None
         return Sweep(
-            engines=options.engines,
+            workload=options.workload,
+            batch=options.batch or (DEFAULT_BATCH if options.workload == READ_MANY else 1),
+            engines=options.engines or default_engines(options.workload),
             loops=options.loop,
+            loops_per_trial=options.loops,
+            busy_thread=options.busy_thread,
             clients=options.clients,
             block_size=options.block_size,
             file_size=options.file_size,
@@ -70,22 +81,34 @@ class Sweep:
 
     @property
     def path(self) -> Path:
-        """The file that is read; its name tells what is in it, so that it can be used again."""
-        return self.directory / f"blocks-{self.block_size}-{self.file_size}"
+        """The file that is read; its name tells what is in it, so that it can be used again.
 
-    def trials(self) -> list[Trial]:
-        """Return all trials, in the order in which they are to be run."""
-        contenders = [
+        What is overwritten has another one, which nobody verifies.
+        """
+        kind = "overwritten" if self.workload == WRITE else "blocks"
+        return self.directory / f"{kind}-{self.block_size}-{self.file_size}"
+
+    def contenders(self) -> list[tuple[str, str]]:
+        """Return each engine with each loop that it runs on."""
+        return [
             (engine, loop)
             for engine in self.engines
             for loop in (self.loops if ENGINES[engine].open_async else (NO_LOOP,))
+            if loop == NO_LOOP or loop in ENGINES[engine].loops
         ]
+
+    def trials(self) -> list[Trial]:
+        """Return all trials, in the order in which they are to be run."""
         return shuffled(
             (
                 Trial(
                     engine=engine,
                     loop=loop,
                     clients=clients,
+                    loops=1 if loop == NO_LOOP else self.loops_per_trial,
+                    busy_thread=self.busy_thread,
+                    workload=self.workload,
+                    batch=self.batch,
                     path=str(self.path.absolute()),
                     block_size=self.block_size,
                     file_size=self.file_size,
@@ -98,10 +121,19 @@ class Sweep:
                 )
                 for repeat in range(self.repeats)
                 for clients in self.clients
-                for engine, loop in contenders
+                for engine, loop in self.contenders()
             ),
             self.seed,
         )
+
+
+def default_engines(workload: str) -> tuple[str, ...]:
+    """Return those that a sweep has without asking for them."""
+    return tuple(
+        engine.name
+        for engine in ENGINES.values()
+        if engine.by_default and workload in engine.workloads
+    )
 
 
 def run_sweep(sweep: Sweep, command: list[str]) -> int:
@@ -140,6 +172,27 @@ def _refuse(sweep: Sweep) -> None:
         raise RefusalError(f"{sweep.out} already holds records; choose another --out")
     for loop in sweep.loops:
         refuse_missing_loop(loop)
+    _refuse_work(sweep)
+
+
+def _refuse_work(sweep: Sweep) -> None:
+    """Refuse what no engine, or not each of those asked for, can do."""
+    if sweep.batch > 1 and sweep.workload != READ_MANY:
+        raise RefusalError(f"--batch belongs to --workload {READ_MANY}")
+    if sweep.ops_per_client is not None and sweep.ops_per_client % sweep.batch:
+        raise RefusalError(f"--ops-per-client is not a multiple of the batch of {sweep.batch}")
+    if sweep.verify and sweep.workload == WRITE:
+        raise RefusalError("--verify looks at what is read; the workload write reads nothing")
+    if sweep.loops_per_trial > min(sweep.clients):
+        raise RefusalError(
+            f"{sweep.loops_per_trial} loops need at least as many clients, not {min(sweep.clients)}"
+        )
+    for name in sweep.engines:
+        engine = ENGINES[name]
+        if sweep.workload not in engine.workloads:
+            raise RefusalError(f"the engine {name} does no {sweep.workload}")
+        if engine.open_async and not set(engine.loops) & set(sweep.loops):
+            raise RefusalError(f"the engine {name} runs on {' and '.join(engine.loops)} alone")
 
 
 def _prepare(sweep: Sweep) -> None:

@@ -118,7 +118,7 @@ def _cells(row: Totals) -> list[str]:
         _microseconds(row.latency_us_p50),
         _microseconds(row.latency_us_p99),
         _microseconds(row.latency_us_p999),
-        f"{row.fairness_spread:.2f}",
+        "" if row.fairness_spread is None else f"{row.fairness_spread:.2f}",
         str(row.starved_clients or ""),
     ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from asyncuring.benchmark.workload import READ
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -16,9 +18,17 @@ class Trial:
     engine: str
     loop: str
     clients: int
+    """All of them together, where there are several loops."""
+    loops: int = 1
+    """So many event loops of the kind ``loop``, each in a thread of its own."""
+    busy_thread: bool = False
+    """Whether a thread that only computes, in Python, runs beside the clients."""
+    workload: str = READ
+    batch: int = 1
+    """Blocks per await; above 1 only with the workload read-many."""
     path: str
     block_size: int
-    """Bytes read by one op."""
+    """Bytes read or written by one op."""
     file_size: int
     """Bytes in the file; a multiple of ``block_size``."""
     direct: bool

@@ -64,19 +64,23 @@ class Window:
 
 
 class AsyncGate:
-    """Holds the clients of one loop until the last of them has arrived."""
+    """Holds the clients of one loop until the last of all loops' has arrived."""
 
-    def __init__(self, window: Window, clients: int, event: Event) -> None:
-        """Prepare to hold so many clients back by means of ``event``."""
-        self._window = window
+    def __init__(self, barrier: threading.Barrier, clients: int, event: Event) -> None:
+        """Prepare to hold so many clients back by means of ``event``.
+
+        The barrier has one party for each loop, and opens the window.
+        """
+        self._barrier = barrier
         self._missing = clients
         self._event = event
 
     async def pass_through(self) -> None:
-        """Wait for all others; the last one opens the window."""
+        """Wait for all others."""
         self._missing -= 1
         if self._missing == 0:
-            self._window.open()
+            # Blocks the loop, which has nothing else to do: all its clients are here.
+            self._barrier.wait()
             self._event.set()
         await self._event.wait()
 

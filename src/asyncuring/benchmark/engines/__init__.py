@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from asyncuring.benchmark.engines import (
+    aiofile,
     asyncuring,
+    asyncuring_ring,
     asyncuring_threads,
     blocking,
+    fio,
     null,
+    pyaio,
     thread_pool,
+    turbofile,
+    uring_api,
+    urio,
 )
 
 ENGINES = {
     module.engine.name: module.engine
     for module in (
         asyncuring,
+        asyncuring_ring,
         asyncuring_threads,
         thread_pool,
         blocking,
         null,
+        fio,
+        turbofile,
+        urio,
+        pyaio,
+        aiofile,
+        uring_api,
     )
 }

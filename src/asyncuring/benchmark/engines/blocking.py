@@ -1,34 +1,36 @@
-"""No event loop at all: each client is a thread that blocks in ``os.preadv``."""
+"""No event loop at all: each client is a thread that blocks in ``os.preadv`` or ``os.pwritev``."""
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import Engine
-from asyncuring.benchmark.plain_fd import open_fd
+from asyncuring.benchmark.plain_fd import open_fd, vector_at
+from asyncuring.benchmark.workload import READ, WRITE
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Iterator
 
-    from asyncuring.benchmark.client import SyncReadAt
     from asyncuring.benchmark.trial import Trial
+    from asyncuring.benchmark.workload import SyncOp
 
 
 @contextmanager
-def _open(trial: Trial) -> Iterator[SyncReadAt]:
+def _open(trial: Trial) -> Iterator[SyncOp]:
+    at = vector_at(trial)
     with open_fd(trial) as fd:
 
-        def read_at(buf: mmap.mmap, off: int) -> int:
-            return os.preadv(fd, [buf], off)
+        def op(buf: mmap.mmap, off: int) -> int:
+            return at(fd, [buf], off)
 
-        yield read_at
+        yield op
 
 
 engine = Engine(
     name="blocking",
-    summary="one thread per client, os.preadv",
+    summary="one thread per client, os.preadv or os.pwritev",
     open_sync=_open,
+    workloads=(READ, WRITE),
 )

@@ -14,28 +14,31 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import Engine
+from asyncuring.benchmark.workload import READ_MANY, WORKLOADS
 
 if TYPE_CHECKING:
-    import mmap
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from typing import Any
 
-    from asyncuring.benchmark.client import AsyncReadAt
     from asyncuring.benchmark.trial import Trial
+    from asyncuring.benchmark.workload import AsyncOp
+
+    NullOp = Callable[..., Any]
 
 
-def _asyncio_read_at(block_size: int) -> AsyncReadAt:
+def _asyncio_op(result: object) -> NullOp:
     loop = asyncio.get_running_loop()
     create_future, call_soon = loop.create_future, loop.call_soon
 
-    def read_at(_buf: mmap.mmap, _off: int) -> asyncio.Future[int]:
-        future: asyncio.Future[int] = create_future()
-        call_soon(future.set_result, block_size)
+    def op(_buf: object, _off: int = 0) -> asyncio.Future[object]:
+        future: asyncio.Future[object] = create_future()
+        call_soon(future.set_result, result)
         return future
 
-    return read_at
+    return op
 
 
-def _trio_read_at(block_size: int) -> AsyncReadAt:
+def _trio_op(result: object) -> NullOp:
     from outcome import Value  # noqa: PLC0415 - comes with trio, which is optional
     from trio.lowlevel import (  # noqa: PLC0415
         Abort,
@@ -47,27 +50,28 @@ def _trio_read_at(block_size: int) -> AsyncReadAt:
     def refuse_to_abort(_raise_cancel: object) -> Abort:
         return Abort.FAILED
 
-    async def read_at(_buf: mmap.mmap, _off: int) -> int:
+    async def op(_buf: object, _off: int = 0) -> object:
         # Rescheduled before it parks, which trio's run queue does not mind: with nobody else
         # at work there is nobody who could do it afterwards.
-        reschedule(current_task(), Value(block_size))
-        count: int = await wait_task_rescheduled(refuse_to_abort)
-        return count
+        reschedule(current_task(), Value(result))
+        return await wait_task_rescheduled(refuse_to_abort)
 
-    return read_at
+    return op
 
 
-_READ_AT = {"asyncio": _asyncio_read_at, "uvloop": _asyncio_read_at, "trio": _trio_read_at}
+_OP = {"asyncio": _asyncio_op, "uvloop": _asyncio_op, "trio": _trio_op}
 
 
 @asynccontextmanager
-async def _open(trial: Trial) -> AsyncIterator[AsyncReadAt]:
-    yield _READ_AT[trial.loop](trial.block_size)
+async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
+    size = trial.block_size
+    yield _OP[trial.loop]([size] * trial.batch if trial.workload == READ_MANY else size)
 
 
 engine = Engine(
     name="null",
     summary="no IO: the harness's own cost",
     open_async=_open,
+    workloads=tuple(WORKLOADS),
     reads=False,
 )

@@ -1,0 +1,43 @@
+"""The package aiofile, whose IO is caio's: one submission per tick of the loop (``deferred``).
+
+As it comes, it submits eagerly: what is in the page cache is then read in place, and the
+first client runs alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from asyncuring.benchmark.engine import ASYNCIO_LOOPS, Engine
+from asyncuring.benchmark.fresh_bytes import counting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from asyncuring.benchmark.trial import Trial
+    from asyncuring.benchmark.workload import AsyncOp
+
+
+@asynccontextmanager
+async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
+    import aiofile  # noqa: PLC0415 - optional
+    import caio  # noqa: PLC0415 - comes with it
+
+    size = trial.block_size
+    # Without a kernel thread that polls: with one, caio pays no heed to `deferred`.
+    async with caio.linux_uring_asyncio.AsyncioContext(deferred=True, sqpoll=False) as context:
+        file = aiofile.AIOFile(trial.path, "rb", context=context)
+        await file.open()
+        read = file.read_bytes
+        yield counting(lambda off: read(size, off), trial)
+        await file.close()
+
+
+engine = Engine(
+    name="aiofile",
+    summary="aiofile on caio's io_uring, deferred",
+    open_async=_open,
+    loops=ASYNCIO_LOOPS,
+    by_default=False,
+)

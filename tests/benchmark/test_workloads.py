@@ -1,0 +1,145 @@
+"""What clients ask for, on how many loops, beside what: small sweeps through the command line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asyncuring.benchmark import dataset
+from asyncuring.benchmark.execution import draw_offsets
+from asyncuring.benchmark.runner import run_in_fresh_process
+from tests.benchmark.small import BLOCK_SIZE, BLOCKS, Swept, run_benchmark
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from asyncuring.benchmark.trial import Trial
+
+
+def sweep(out: Path, files: Path, options: str) -> Swept:
+    finished = run_benchmark(*options.split(), "--file-size=2MiB", "--out", out, "--dir", files)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return Swept(out, finished)
+
+
+def trial_records(swept: Swept) -> list[dict[str, Any]]:
+    lines = (swept.out / "records.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines[1:]]
+
+
+def is_sound(path: Path, block: int) -> bool:
+    with path.open("rb") as file:
+        file.seek(block * BLOCK_SIZE)
+        try:
+            dataset.check_block(file.read(BLOCK_SIZE), block * BLOCK_SIZE, BLOCK_SIZE)
+        except dataset.CorruptBlockError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("engine", "loop"),
+    [
+        ("asyncuring", "asyncio"),
+        ("asyncuring", "trio"),
+        ("asyncuring-threads", "uvloop"),
+        ("thread-pool", "asyncio"),
+        ("thread-pool", "trio"),
+        ("blocking", "none"),
+    ],
+)
+def test_writes_reach_the_offsets_that_were_drawn_and_no_others(
+    engine: str, loop: str, trial: Trial, blocks: Path
+) -> None:
+    writes = replace(trial, engine=engine, loop=loop, workload="write")
+    assert run_in_fresh_process(writes)["error"] is None
+    drawn = {off for client in (0, 1) for off in draw_offsets(writes, client)[:20]}
+    # Block 0 is everybody's warm-up.
+    written = {off // BLOCK_SIZE for off in drawn} | {0}
+    assert {block for block in range(BLOCKS) if not is_sound(blocks, block)} == written
+
+
+def test_a_sweep_of_writes_leaves_the_file_of_the_reads_alone(files: Path, tmp_path: Path) -> None:
+    sweep(tmp_path / "read", files, "--engines blocking --clients 1 --ops-per-client 5")
+    read = (files / f"blocks-8192-{2 << 20}").read_bytes()
+    options = "--workload write --clients 2 --ops-per-client 30"
+    swept = sweep(tmp_path / "write", files, options)
+    assert (files / f"blocks-8192-{2 << 20}").read_bytes() == read
+    rows = swept.rows("totals.csv")
+    assert {row["engine"] for row in rows} == {
+        "asyncuring",
+        "asyncuring-threads",
+        "thread-pool",
+        "blocking",
+        "null",
+    }
+    assert {(row["workload"], row["batch"], row["ops"]) for row in rows} == {("write", "1", "60")}
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+def test_a_batch_counts_each_block_and_one_latency(loop: str, files: Path, tmp_path: Path) -> None:
+    options = f"--workload read-many --batch 8 --loop {loop} --clients 3 --ops-per-client 400"
+    swept = sweep(tmp_path, files, options)
+    rows = swept.rows("totals.csv")
+    assert {(row["workload"], row["batch"], row["ops"]) for row in rows} == {
+        ("read-many", "8", "1200")
+    }
+    for record in trial_records(swept):
+        for client in record["clients"]:
+            assert client["ops"] == 400
+            assert sum(client["latency_histogram"][1::2]) == 50
+
+
+def test_batches_end_with_the_time_too(files: Path, tmp_path: Path) -> None:
+    options = "--workload read-many --engines null --clients 3 --duration 60ms"
+    (row,) = sweep(tmp_path, files, options).rows("totals.csv")
+    assert (row["batch"], row["error"]) == ("32", "")
+    assert float(row["ops"]) % 32 == 0
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+def test_several_loops_share_the_clients(loop: str, files: Path, tmp_path: Path) -> None:
+    options = f"--loops 2 --loop {loop} --clients 5 --ops-per-client 30 --verify"
+    swept = sweep(tmp_path, files, options)
+    for row in swept.rows("totals.csv"):
+        loops = "1" if row["engine"] == "blocking" else "2"
+        assert (row["clients"], row["loops"], row["ops"]) == ("5", loops, "150")
+    for record in trial_records(swept):
+        assert [client["ops"] for client in record["clients"]] == [30] * 5
+
+
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_failure_on_one_of_several_loops_ends_them_all(
+    loops: int, trial: Trial, blocks: Path
+) -> None:
+    trial = replace(trial, clients=4, loops=loops, verify=True)
+    first = draw_offsets(trial, client=3)[0]
+    with blocks.open("r+b") as file:
+        file.seek(first + 100)
+        file.write(b"spoilt")
+    assert "does not match its checksum" in run_in_fresh_process(trial)["error"]
+
+
+def test_a_failure_before_the_start_is_the_one_that_is_told(trial: Trial, blocks: Path) -> None:
+    with blocks.open("r+b") as file:
+        file.write(b"spoilt")
+    record = run_in_fresh_process(replace(trial, clients=4, loops=2, verify=True))
+    assert record["error"].startswith("CorruptBlockError: block 0 ")
+
+
+def test_a_busy_thread_is_in_the_way(trial: Trial) -> None:
+    trial = replace(trial, engine="null", clients=1, duration_s=0.3, ops_per_client=None)
+    record = run_in_fresh_process(replace(trial, busy_thread=True))
+    assert record["error"] is None
+    # Once it has the GIL it keeps it until Python takes it away, after 5 ms.
+    assert record["clients"][0]["latency_ns_max"] >= 4e6
+
+
+def test_the_totals_say_that_a_busy_thread_was_there(files: Path, tmp_path: Path) -> None:
+    options = "--engines null,blocking --busy-thread --clients 2 --ops-per-client 10"
+    rows = sweep(tmp_path, files, options).rows("totals.csv")
+    assert [row["busy_thread"] for row in rows] == ["True", "True"]
