@@ -1,5 +1,5 @@
 # The verbs of this project. Each sets up what it needs; logic longer than two lines is in .ci/.
-#   make bench | test | check | format | stress | docs | wheel | test-all | clean
+#   make bench | bars | tables | test | check | format | stress | docs | wheel | test-all | clean
 PYTHON ?= python3
 VENV ?= .venv
 STRESS_SECONDS ?= 10
@@ -9,13 +9,21 @@ core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/as
 linted := $(wildcard src tests benchmark/*.py docs .ci/smoke.py setup.py)
 native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch])
 
-.PHONY: setup bench test check format stress docs wheel test-all clean
+.PHONY: setup bench bars tables test check format stress docs wheel test-all clean
 
 # Everything into $(VENV): an editable install with the extras that tests and benchmark need.
 setup: $(VENV)/.core-done
 
 bench: setup
 	$(bin)/python -m asyncuring.benchmark
+
+# What the library is meant to reach: BARS="a e" for some of them. The peers need CPython 3.12.
+bars: $(VENV)/.peers-done
+	$(bin)/python -m benchmark.bars $(BARS)
+
+# What is in benchmark/results/, into the documents.
+tables: setup
+	$(bin)/python -m benchmark.tables
 
 test: setup
 	$(bin)/python -m pytest --cov
@@ -54,5 +62,5 @@ $(VENV)/.python-$(notdir $(PYTHON)):
 $(VENV)/.core-done: $(VENV)/.python-$(notdir $(PYTHON)) pyproject.toml setup.py $(core)
 	.ci/install $(bin)/python 'test,benchmark' $? && touch $@
 
-$(VENV)/.check-done $(VENV)/.docs-done $(VENV)/.release-done: $(VENV)/.%-done: pyproject.toml | setup
+$(VENV)/.check-done $(VENV)/.docs-done $(VENV)/.peers-done $(VENV)/.release-done: $(VENV)/.%-done: pyproject.toml | setup
 	.ci/install $(bin)/python $* $? && touch $@
