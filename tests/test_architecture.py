@@ -23,8 +23,8 @@ FUNCTION_LINES_MAX = 70
 # What a part of the library may import of the others. `asyncuring` stands for the public names.
 GROUND = {"_op", "_errors"}
 MIDDLE = GROUND | {"_loops", "_drivers"}
-UPPER = MIDDLE | {"_proactor"}
-FILES = GROUND | {"_proactor", "_runtime"}
+UPPER = MIDDLE | {"_proactor", "_account"}
+FILES = GROUND | {"_proactor", "_account", "_runtime"}
 FLOORS: dict[str, set[str]] = {
     "_op": set(),
     "_errors": set(),
@@ -32,6 +32,7 @@ FLOORS: dict[str, set[str]] = {
     "_loops": GROUND,
     "_drivers": GROUND | {"_native"},
     "_proactor": MIDDLE,
+    "_account": MIDDLE | {"_proactor"},
     "_runtime": UPPER,
     # These know no loop and no driver: the runtime stands between.
     "_statistics": FILES,

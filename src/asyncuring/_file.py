@@ -8,11 +8,11 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from ._account import Account, Gate, Uncancellable
 from ._arguments import OFFSET_MAX, byte_view, checked_offset, pinned
 from ._errors import CANCELLED, ClosedFileError, EndOfFileError, os_error
 from ._inline import InlineReads
 from ._op import Opcode
-from ._proactor import Account, Gate, Uncancellable
 from ._runtime import (
     call_in_loop,
     quick_loop_key,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     else:
         from typing_extensions import Buffer
 
-    from ._op import Op
     from ._proactor import Proactor
     from ._runtime import LeasedDriver
 
@@ -61,7 +60,7 @@ class UringFile:
         self._name = name
         self._direct = direct
         # With O_DIRECT, RWF_NOWAIT blocked the caller all the same (measured).
-        self._inline = None if direct or cached_reads == "ring" else InlineReads()
+        self._inline_reads = None if direct or cached_reads == "ring" else InlineReads()
         self._inline_always = cached_reads == "inline"
         self._fd = -1
         self._leased: LeasedDriver | None = None
@@ -127,17 +126,21 @@ class UringFile:
         if type(off) is not int or not 0 <= off <= OFFSET_MAX:
             off = checked_offset(off)
         pin = pinned(self._pin, buf, True)
-        if self._inline is not None and (self._inline_always or account.proactor.is_calm):
-            count = self._inline.try_read(self._fd, buf, off)
+        if self._inline_reads is not None and (self._inline_always or account.proactor.is_calm):
+            count = self._inline_reads.try_read(self._fd, buf, off)
             if count >= 0:
                 del pin
                 await account.proactor.take_turns()
                 return count
-        op = account.new_op(account, _READ, self._fd, pin, len(pin), off)
+        length = len(pin)
+        waiter = account.perform(_READ, self._fd, pin, length, off)
         del pin  # whoever keeps this frame, as a traceback does, must not keep the buffer exported
-        result = await account.perform(op)
+        try:
+            result: int = await waiter
+        except BaseException as interruption:  # noqa: BLE001  raised there
+            result = await account.interrupted(waiter, interruption)
         if result < 0:
-            raise self._error(op, result)
+            raise self._error(result, length, off)
         return result
 
     async def read_exactly_at(self, buf: Buffer, off: int) -> None:
@@ -180,11 +183,15 @@ class UringFile:
         if type(off) is not int or not 0 <= off <= OFFSET_MAX:
             off = checked_offset(off)
         pin = pinned(self._pin, buf, False)
-        op = account.new_op(account, _WRITE, self._fd, pin, len(pin), off)
+        length = len(pin)
+        waiter = account.perform(_WRITE, self._fd, pin, length, off)
         del pin  # as in read_at
-        result = await account.perform(op)
+        try:
+            result: int = await waiter
+        except BaseException as interruption:  # noqa: BLE001  raised there
+            result = await account.interrupted(waiter, interruption)
         if result < 0:
-            raise self._error(op, result)
+            raise self._error(result, length, off)
         return result
 
     async def write_all_at(self, buf: Buffer, off: int) -> None:
@@ -228,10 +235,9 @@ class UringFile:
 
     async def _sync(self, opcode: Opcode) -> None:
         account = self._accounts.get(quick_loop_key()) or self._account()
-        op = account.new_op(account, opcode, self._fd)
-        result = await account.perform(op)
+        result = await account.complete(opcode, self._fd)
         if result < 0:
-            raise self._error(op, result)
+            raise self._error(result)
 
     # -- closing
 
@@ -261,7 +267,7 @@ class UringFile:
         finally:
             try:
                 account = Uncancellable(proactor)
-                result = await account.perform(account.new_op(account, Opcode.CLOSE, self._fd))
+                result = await account.complete(Opcode.CLOSE, self._fd)
             finally:
                 leased.release()
         if result < 0:
@@ -319,22 +325,22 @@ class UringFile:
     def _closed_error(self) -> ClosedFileError:
         return ClosedFileError(f"the file {self._name!r} is closed")
 
-    def _error(self, op: Op, result: int) -> Exception:
+    def _error(self, result: int, length: int = 0, off: int = 0) -> Exception:
         if result == CANCELLED and self._leased is None:
             return self._closed_error()
         detail = ""
         if result == -errno.EINVAL and self._direct and self._leased is not None:
-            detail = _alignment_detail(self._leased.direct_alignment(self._fd), op)
+            detail = _alignment_detail(self._leased.direct_alignment(self._fd), length, off)
         return os_error(result, self._name, detail)
 
 
-def _alignment_detail(alignment: tuple[int, int] | None, op: Op) -> str:
+def _alignment_detail(alignment: tuple[int, int] | None, length: int, off: int) -> str:
     if alignment is None:
         return "with direct=True the file system wants aligned buffers, offsets and lengths"
     memory, offset = alignment
     return (
         f"with direct=True this file wants buffers aligned to {memory} bytes, and offsets and "
-        f"lengths that are multiples of {offset} (got offset {op.argument}, length {op.length})"
+        f"lengths that are multiples of {offset} (got offset {off}, length {length})"
     )
 
 

@@ -1,18 +1,15 @@
 """Ops: what is asked of the kernel, as values. Knows nothing of ours.
 
-An op is in exactly one place at a time: in the backlog of its proactor (no token yet), in flight
-(its token is a key there), or done (its result is known).
+An op is in exactly one place at a time: in the backlog of its proactor (it has no token yet), in
+flight (its token is a key there), or done (its waiter has the result).
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-__all__ = ["Op", "Opcode"]
+__all__ = ["Op", "Opcode", "Waiter"]
 
 
 class Opcode(enum.IntEnum):
@@ -28,43 +25,19 @@ class Opcode(enum.IntEnum):
     CANCEL = 7
 
 
-class Op:
-    """One requested operation, and later its result.
+Waiter: TypeAlias = Any
+"""What one task awaits until its op is done; each event loop has a kind of its own."""
 
-    Each event loop has a kind of its own, which adds how a task awaits it.
+# A tuple, for it is made once per op and costs a tenth of an object with attributes.
+Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int]
+"""One requested operation: (waiter, account, pin, opcode, fd, length, argument).
 
-    Attributes:
-        opcode: what is asked for; a plain int, for an IntEnum's member costs more to look up.
-        pin: keeps the buffer exported, so that it neither moves nor goes away, and knows its
-            address; made by the driver. None for ops without a buffer.
-        length: bytes (READ, WRITE), permissions (OPEN).
-        argument: per opcode: offset (READ, WRITE), open flags (OPEN), token (CANCEL).
-        account: who is told when the op is done (see `_proactor.Account`).
-        token: names the op while it is in flight; 0 in the backlog.
-        value: the result: a count, an fd or a negative errno; None until the op is done.
-    """
-
-    __slots__ = ("account", "argument", "fd", "length", "opcode", "pin", "token", "value")
-
-    def __init__(  # noqa: PLR0913, PLR0917  the fields of one SQE
-        self,
-        account: Any,
-        opcode: int,
-        fd: int = -1,
-        pin: Any = None,
-        length: int = 0,
-        argument: int = 0,
-    ) -> None:
-        """Describe an op; nothing happens until its account performs it."""
-        self.account = account
-        self.opcode = opcode
-        self.fd = fd
-        self.pin = pin
-        self.length = length
-        self.argument = argument
-        self.token = 0
-        self.value: int | None = None
-
-    def __await__(self) -> Generator[Any, Any, int]:
-        """Wait until the op is done; gives its result."""
-        raise NotImplementedError
+* waiter: gets the result: a count, an fd or a negative errno. None for a CANCEL.
+* account: is told when the op is done (see `_proactor.Account`). None for a CANCEL.
+* pin: keeps the buffer exported, so that it neither moves nor goes away, and knows its address;
+  made by the driver. None for ops without a buffer.
+* opcode: a plain int, for an IntEnum's member costs more to look up.
+* fd: the file descriptor; -1 for OPEN and CANCEL.
+* length: bytes (READ, WRITE), permissions (OPEN).
+* argument: offset (READ, WRITE), open flags (OPEN), token (CANCEL).
+"""

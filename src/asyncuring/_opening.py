@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from ._account import Account
 from ._errors import os_error
 from ._file import CachedReads, UringFile
-from ._op import Op, Opcode
-from ._proactor import Account
+from ._op import Opcode
 from ._runtime import DriverName, LeasedDriver, lease
+
+if TYPE_CHECKING:
+    from ._proactor import Proactor
 
 __all__ = ["Mode", "open_file"]
 
@@ -100,18 +103,39 @@ def _direct_flag() -> int:
         raise ValueError(message) from None
 
 
+class _Opening(Account):
+    """The account of one OPEN, which closes what nobody will hear of."""
+
+    __slots__ = ("unwanted", "value")
+
+    def __init__(self, proactor: Proactor) -> None:
+        super().__init__(proactor)
+        self.unwanted = False
+        self.value = -1
+        self.on_quiet = lambda: None  # have `settle` called
+
+    def settle(self, value: int) -> None:
+        """Close the file, if it is open by now and unwanted."""
+        self.value = value
+        super().settle(value)
+        self.close_unwanted()
+
+    def close_unwanted(self) -> None:
+        """Close the file, if it is open by now and unwanted."""
+        if self.unwanted and self.value >= 0:
+            os.close(self.value)
+
+
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
-    account = Account(leased.proactor())
+    account = _Opening(leased.proactor())
     pin = leased.pin(path + b"\0", False)
-    op = account.new_op(account, Opcode.OPEN, -1, pin, permissions, flags)
+    waiter = account.perform(Opcode.OPEN, -1, pin, permissions, flags)
     try:
-        return await account.perform(op)
-    except BaseException:
+        fd: int = await waiter
+    except BaseException as interruption:
         # Cancelled (or its task destroyed), and yet it may open the file: then close it again.
-        account.when_quiet(lambda: _close_unwanted(op))
+        account.unwanted = True
+        account.close_unwanted()
+        await account.interrupted(waiter, interruption)
         raise
-
-
-def _close_unwanted(op: Op) -> None:
-    if op.value is not None and op.value >= 0:
-        os.close(op.value)
+    return fd

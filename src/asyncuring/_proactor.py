@@ -14,115 +14,21 @@ from __future__ import annotations
 import threading
 from collections import deque
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ._errors import CANCELLED
 from ._loops import ClosedLoop
-from ._op import Op, Opcode
+from ._op import Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._drivers import Port
     from ._loops import Loop
+    from ._op import Op, Waiter
 
-__all__ = ["Account", "Gate", "Proactor", "Uncancellable"]
-
-
-class Account:
-    """How many ops some owner (a file) has with one proactor.
-
-    It counts completions, not awaits: a task may be destroyed while its op is in flight.
-    """
-
-    __slots__ = ("event_loop", "new_op", "on_quiet", "ops", "proactor")
-
-    def __init__(self, proactor: Proactor) -> None:
-        """Open an account with `proactor`."""
-        self.proactor = proactor
-        self.new_op, self.event_loop = proactor.loop.new_op, proactor.loop.event_loop
-        self.ops = 0
-        self.on_quiet: Callable[[], object] | None = None
-
-    def perform(self, op: Op) -> Op:
-        """Take `op`, made by `new_op`, on. It is returned, to be awaited at once.
-
-        The await ends when the op is done and never earlier: if it is cancelled, the kernel is
-        asked to cancel the op and its completion is waited for.
-        """
-        self.ops += 1
-        proactor = self.proactor
-        proactor.backlog.append(op)
-        if not proactor.scheduled:
-            proactor.schedule()
-        return op
-
-    def cancel(self, op: Op) -> bool:
-        """Cancel an op that is not done. True: it never began, and has ended. False: await it."""
-        return self.proactor.cancel(op)
-
-    def cancel_all(self) -> None:
-        """Ask for the cancellation of every op of this account; whoever awaits one sees that."""
-        self.proactor.cancel_account(self)
-
-    def when_quiet(self, callback: Callable[[], object]) -> None:
-        """Call `callback` once, as soon as no op is under way: now or at a completion."""
-        if self.ops == 0:
-            callback()
-        else:
-            self.on_quiet = callback
-
-    def settle(self) -> None:
-        """After an op of this account is done: tell who waits for quiet."""
-        if self.ops == 0 and self.on_quiet is not None:
-            on_quiet, self.on_quiet = self.on_quiet, None
-            on_quiet()
-
-
-class Uncancellable(Account):
-    """An account for ops that no cancellation may stop (closing an fd)."""
-
-    __slots__ = ()
-
-    def cancel(self, op: Op) -> bool:  # noqa: ARG002  Account's signature
-        """Go on."""
-        return False
-
-
-class Gate(Account):
-    """One task waits here until somebody opens it, in the same loop's thread.
-
-    The task is parked and resumed for an op like any other, but one that is never submitted.
-    on_cancel: called if the waiting task is cancelled, which does not end its waiting.
-    """
-
-    __slots__ = ("_on_cancel", "_op", "_outcome", "_waiting")
-
-    def __init__(self, proactor: Proactor, on_cancel: Callable[[], object]) -> None:
-        """Make a closed gate."""
-        super().__init__(proactor)
-        self._on_cancel = on_cancel
-        self._outcome = 0
-        self._waiting = False
-        self._op = self.new_op(self, Opcode.NOP)
-
-    def open(self) -> None:
-        """Let the waiting task, or the one that is going to wait, pass. Not from within a task."""
-        self._op.value = self._outcome
-        if self._waiting:
-            self.proactor.loop.resume(self._op)
-
-    async def wait(self) -> None:
-        """Wait until the gate is open."""
-        if self._op.value is None:
-            self._waiting = True
-            await self._op
-
-    def cancel(self, op: Op) -> bool:  # noqa: ARG002  Account's signature
-        """Pass it on; the cancellation is raised when the gate opens, not earlier."""
-        self._outcome = CANCELLED
-        self._on_cancel()
-        return False
+__all__ = ["Proactor"]
 
 
 class Proactor:
@@ -157,11 +63,12 @@ class Proactor:
         self.loop = loop
         self.thread = threading.current_thread()
         self._depth = depth
-        self.backlog: deque[Op] = deque()  # waits for depth, or for the end of the tick
+        # What waits for depth, or for the end of the tick, in order; by waiter, to be found.
+        self.backlog: dict[Waiter, Op] = {}
         self.calls: deque[Callable[[], object]] = deque()  # from any thread
         self._in_flight: dict[int, Op] = {}
-        self._cancels: deque[Op] = deque()
-        self._cancels_in_flight: dict[int, Op] = {}
+        self._cancels: deque[int] = deque()  # tokens of their targets
+        self._cancels_in_flight: set[int] = set()
         self._reaped: Sequence[tuple[int, int]] = ()  # completions whose tasks still wait
         self._full = False  # whether the last exchange brought all that it may: there may be more
         self.scheduled = False  # whether a tick of ours is to come, so that ops will be submitted
@@ -170,6 +77,7 @@ class Proactor:
         self.ops_submitted = 0
         self.inline_reads = 0
         self._taking_turns = 0  # tasks that have read inline and let others run
+        loop.withdraw = self.withdraw
         loop.watch(port.fd, partial(self.poll, True))
 
     @property
@@ -236,7 +144,7 @@ class Proactor:
         if self._on_retired is not None:
             self._retire_if_quiet()
 
-    def _exchange(self, batch: list[Op], rung: bool) -> Sequence[tuple[int, int]]:
+    def _exchange(self, batch: list[tuple[int, Op]], rung: bool) -> Sequence[tuple[int, int]]:
         reaped = self._port.exchange(batch, rung)
         self._full = len(reaped) == self._port.reap_limit
         return reaped
@@ -248,17 +156,16 @@ class Proactor:
             for token, value in reaped:
                 op = take(token, None)
                 if op is None:
-                    del self._cancels_in_flight[token]
+                    self._cancels_in_flight.remove(token)
                     continue
-                op.value = value
-                op.pin = None  # whoever keeps the op, as a traceback does, not the buffer
-                account = op.account
+                waiter, account = op[0], op[1]
+                del op  # and with it the pin: the buffer is the task's again
                 account.ops -= 1
                 try:
-                    resume(op)
+                    resume(waiter, value)
                 finally:
                     if account.on_quiet is not None:
-                        account.settle()
+                        account.settle(value)
         finally:
             # Empty, unless a task was left by KeyboardInterrupt or SystemExit: the loop passes
             # these on, and may be run again.
@@ -272,62 +179,100 @@ class Proactor:
             return True
         return bool(self._cancels) and len(self._cancels_in_flight) < self._depth
 
-    def _next_batch(self) -> list[Op]:
+    def _next_batch(self) -> list[tuple[int, Op]]:
         """Take from the backlog what there is room for, and put it in flight."""
-        backlog, in_flight, tokens = self.backlog, self._in_flight, self._port.tokens
+        backlog, in_flight = self.backlog, self._in_flight
         room = self._room()
         if len(backlog) <= room:
-            batch = list(backlog)
+            ops = list(backlog.values())
             backlog.clear()
         else:
-            batch = [backlog.popleft() for _ in range(room)]
-        for op, token in zip(batch, tokens):  # noqa: B905  the tokens never end
-            op.token = token
-            in_flight[token] = op
+            ops = list(islice(backlog.values(), room))
+            for op in ops:
+                del backlog[op[0]]
+        # The tokens never end; the one that zip takes too many names nothing.
+        batch = list(zip(self._port.tokens, ops))  # noqa: B905
+        in_flight.update(batch)
         self.ops_submitted += len(batch)
         return self._next_cancels() + batch if self._cancels else batch
 
-    def _next_cancels(self) -> list[Op]:
+    def _next_cancels(self) -> list[tuple[int, Op]]:
         # A cancel may outlast its target, and a target be asked for by its task and by its file:
         # so these, too, keep to the depth.
-        cancels: list[Op] = []
+        cancels: list[tuple[int, Op]] = []
         while self._cancels and len(self._cancels_in_flight) < self._depth:
-            op = self._cancels.popleft()
-            if op.argument in self._in_flight:  # a target that is done by now needs none
-                op.token = token = next(self._port.tokens)
-                self._cancels_in_flight[token] = op
-                cancels.append(op)
+            target = self._cancels.popleft()
+            if target in self._in_flight:  # a target that is done by now needs none
+                token = next(self._port.tokens)
+                self._cancels_in_flight.add(token)
+                cancels.append((token, (None, None, None, Opcode.CANCEL, -1, 0, target)))
         return cancels
 
     # -- cancelling
 
-    def cancel(self, op: Op) -> bool:
+    def _token(self, waiter: Waiter) -> int | None:
+        return next((token for token, op in self._in_flight.items() if op[0] is waiter), None)
+
+    def withdraw(self, waiter: Waiter) -> bool:
+        """End an op that is in the backlog and may be cancelled; False if there is none."""
+        op = self.backlog.get(waiter)
+        if op is None or not op[1].cancellable:
+            return False
+        del self.backlog[waiter]
+        account = op[1]
+        account.ops -= 1
+        account.settle(CANCELLED)
+        return True
+
+    def cancel(self, waiter: Waiter) -> int | None:
         """See `Account.cancel`."""
-        if op.token == 0:
-            self.backlog.remove(op)
-            op.value = CANCELLED
-            op.pin = None
-            op.account.ops -= 1
-            op.account.settle()
-            return True
-        self._cancels.append(Op(None, Opcode.CANCEL, argument=op.token))
+        if self.withdraw(waiter):
+            return CANCELLED
+        token = self._token(waiter)
+        if token is not None:
+            if self._in_flight[token][1].cancellable:
+                self._ask_for_cancel(token)
+            return None
+        return None if waiter in self.backlog else self.loop.result(waiter)
+
+    def _ask_for_cancel(self, token: int) -> None:
+        self._cancels.append(token)
         if not self.scheduled:
             self.schedule()
-        return False
 
-    def cancel_account(self, account: Account) -> None:
+    async def hold(self, waiter: Waiter) -> int:
+        """Wait for the op of `waiter`, which is not done, whoever may cancel the task meanwhile."""
+        firm = self.loop.new_firm_waiter()
+        op = self.backlog.get(waiter)
+        if op is not None:
+            # Its place in the order is lost, which hurts nobody: this is a file that is closed.
+            del self.backlog[waiter]
+            self.backlog[firm] = (firm, *op[1:])
+        else:
+            token = self._token(waiter)
+            assert token is not None
+            self._in_flight[token] = (firm, *self._in_flight[token][1:])
+        value: int = await firm
+        return value
+
+    def cancel_account(self, account: object) -> None:
         """See `Account.cancel_all`."""
-        ops = [op for op in (*self.backlog, *self._in_flight.values()) if op.account is account]
-        for op in ops:
+        for token, op in self._in_flight.items():
+            if op[1] is account:
+                self._ask_for_cancel(token)
+        for waiter in [waiter for waiter, op in self.backlog.items() if op[1] is account]:
             # A task that was resumed for the op before may have cancelled this one.
-            if op.value is None and self.cancel(op):
-                self.loop.resume(op)
+            if waiter in self.backlog:
+                self.cancel(waiter)
+                self.loop.resume(waiter, CANCELLED)
 
     def orphan(self) -> None:
         """Cancel all there is, for the loop is gone. `poll` until `is_quiet`, from one thread."""
         self.loop = ClosedLoop()
-        for op in (*self.backlog, *self._in_flight.values()):
-            self.cancel(op)
+        for token in self._in_flight:
+            self._ask_for_cancel(token)
+        for waiter in list(self.backlog):
+            self.cancel(waiter)
         self.run_calls()
 
     def run_calls(self) -> None:

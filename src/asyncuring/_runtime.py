@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
     from typing import Protocol
 
+    from ._account import Account
     from ._drivers import Driver
-    from ._proactor import Account
 
     class Tenant(Protocol):
         """What holds a lease: an open file."""

@@ -40,8 +40,8 @@ class Port(Protocol):
     reap_limit: int
     """The most completions that one exchange returns."""
 
-    def exchange(self, ops: Sequence[Op], rung: bool, /) -> Sequence[tuple[int, int]]:
-        """Submit `ops`, each under its token; return completions as (token, result).
+    def exchange(self, ops: Sequence[tuple[int, Op]], rung: bool, /) -> Sequence[tuple[int, int]]:
+        """Submit `ops`, each with its token; return completions as (token, result).
 
         rung: called because `fd` was readable. As many completions as `reap_limit` means that
         there may be more, and that nothing will ring for them.

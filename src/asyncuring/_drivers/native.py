@@ -214,14 +214,13 @@ class NativePort:
         self._out = ffi.new("asyncuring_completion[]", _REAP_LIMIT)
         self._completions = memoryview(ffi.buffer(self._out))
 
-    def exchange(self, ops: Sequence[Op], rung: bool) -> Sequence[tuple[int, int]]:
+    def exchange(self, ops: Sequence[tuple[int, Op]], rung: bool) -> Sequence[tuple[int, int]]:
         """See `Port.exchange`."""
         staging, addresses, pack_into = self._staging, self._addresses, _OP.pack_into
         position = 0
-        for index, op in enumerate(ops):
-            pin = op.pin
+        for index, (token, (_, _, pin, opcode, fd, length, argument)) in enumerate(ops):
             addresses[index] = _NULL if pin is None else pin
-            pack_into(staging, position, op.token, 0, op.argument, op.length, op.fd, op.opcode)
+            pack_into(staging, position, token, 0, argument, length, fd, opcode)
             position += _OP_SIZE
         reaped = _exchange(self._port, len(ops), self._out, _REAP_LIMIT, rung)
         return list(_iter_completions(self._completions[: reaped * _COMPLETION_SIZE]))

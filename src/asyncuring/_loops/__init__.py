@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
     from types import ModuleType
 
-    from asyncuring._op import Op
+    from asyncuring._op import Waiter
 
 __all__ = ["ClosedLoop", "Loop", "quick_loop_key", "running_loop", "running_loop_key"]
 
@@ -28,23 +28,38 @@ class Loop(Protocol):
     """One running event loop."""
 
     @property
-    def event_loop(self) -> object:
-        """The loop itself, for its ops."""
-        ...
+    def keeps_results(self) -> bool:
+        """Whether an op that finished although its task was cancelled gives its result.
 
-    @property
-    def new_op(self) -> Callable[..., Op]:
-        """Make an op that tasks of this loop can await, from the arguments of `Op`.
-
-        A cancelled await goes on until the op is done; the op is asked to end through
-        `op.account.cancel(op)`. Then, on trio, an op that finished anyway gives its result; on
-        asyncio the cancellation is raised.
+        If not, the cancellation is raised.
         """
         ...
 
-    def resume(self, op: Any) -> None:
-        """Resume the task that awaits `op`, whose value is set: at once, or in the next tick."""
+    @property
+    def new_waiter(self) -> Callable[[], Waiter]:
+        """Make what the running task can await until it is resumed, or cancelled."""
         ...
+
+    @property
+    def new_firm_waiter(self) -> Callable[[], Waiter]:
+        """Make one whose task, when it is cancelled, goes on waiting."""
+        ...
+
+    @property
+    def resume(self) -> Callable[[Any, int], None]:
+        """Resume the task that awaits a waiter, and give it a value: at once or in the next tick.
+
+        If no task awaits it (it was cancelled, or destroyed), nothing happens.
+        """
+        ...
+
+    def result(self, waiter: Any) -> int:
+        """Return the value that `waiter` was resumed with; CANCELLED if that is not known."""
+        ...
+
+    withdraw: Callable[[Any], object]
+    """Set by the proactor; called with the waiter of a task that is cancelled, where the loop tells
+    at once (trio), so that an op in the backlog is not submitted any more."""
 
     def at_tick_end(self, callback: Callable[[], object]) -> object:
         """Call `callback` once, after the tasks that are runnable now have run."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asyncuring._op import Op
+from asyncuring._errors import CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
-    from contextvars import Context
 
 __all__ = ["AsyncioLoop", "quick_loop_key", "running_asyncio_loop"]
 
@@ -30,59 +29,35 @@ def running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
     return loop
 
 
-class AsyncioOp(Op):
-    """An op that a task can await as it awaits a future.
+class _FirmFuture(asyncio.Future[int]):
+    """A future whose task goes on waiting when it is cancelled."""
 
-    It keeps to what asyncio.Task asks of a future (asyncio.isfuture: `_asyncio_future_blocking`,
-    `get_loop`, `add_done_callback`, `cancel`, `result`), and does two things that a real one
-    cannot. It resumes its task in the tick that reaped its completion, with the other tasks of
-    that batch, where a future asks the loop for one callback each. And it holds a cancellation
-    back: a future would end at once, with the kernel still writing into the task's buffer.
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002  a future's signature
+        """Say that the cancellation was seen to: the task is not to raise it where it waits."""
+        return not self.done()
+
+
+def _resume_at_once(future: asyncio.Future[int], value: int) -> None:
+    """Resume the task that awaits `future`, now.
+
+    A future asks its loop for a callback each, and asyncio makes a Handle for it, which costs as
+    much as all else together. So the callback is taken off and called, with the other tasks of
+    the batch that was reaped.
     """
+    callbacks = future._callbacks  # noqa: SLF001  as asyncio's own repr
+    if callbacks and len(callbacks) == 1:
+        ((wake_up, context),) = callbacks
+        future.remove_done_callback(wake_up)
+        future.set_result(value)
+        context.run(wake_up, future)
+    elif not future.done():
+        future.set_result(value)
 
-    __slots__ = ("_asyncio_future_blocking", "_context", "_held_back", "_wake_up")
 
-    def __await__(self) -> Generator[Any, Any, int]:
-        """See `Op`."""
-        if self.value is None:
-            self._held_back: tuple[object, ...] | None = None
-            self._asyncio_future_blocking = True
-            yield self
-            assert self.value is not None
-        return self.value
-
-    # -- what a task asks for
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop of the task."""
-        return self.account.event_loop  # type: ignore[no-any-return]
-
-    def add_done_callback(
-        self, wake_up: Callable[[AsyncioOp], object], *, context: Context
-    ) -> None:
-        """Remember how to resume the task."""
-        self._wake_up = wake_up
-        self._context = context
-
-    def cancel(self, msg: object = None) -> bool:
-        """Ask for the cancellation of the op; the task's is raised once the op is done."""
-        if self.value is not None:
-            return False  # then the task sees to it when it runs again
-        if self._held_back is None:
-            self._held_back = () if msg is None else (msg,)
-            if self.account.cancel(self):
-                # Not from here: whoever cancels is a task that runs.
-                self.get_loop().call_soon(self._wake_up, self, context=self._context)
-        return True
-
-    def result(self) -> None:
-        """Raise what is to be raised where the task awaits."""
-        if self._held_back is not None:
-            raise asyncio.CancelledError(*self._held_back)
-
-    def resume(self) -> None:
-        """Resume the task, now."""
-        self._context.run(self._wake_up, self)
+def _resume_soon(future: asyncio.Future[int], value: int) -> None:
+    """Resume the task that awaits `future` when the loop gets to it."""
+    if not future.done():
+        future.set_result(value)
 
 
 class _Turn:
@@ -98,25 +73,35 @@ _TURN = _Turn()
 class AsyncioLoop:
     """One asyncio loop."""
 
-    new_op = AsyncioOp
+    keeps_results = False
+    withdraw: Callable[[asyncio.Future[int]], object]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Adapt `loop`, which is running in this thread."""
-        self.event_loop = loop
+        self._loop = loop
+        self.new_waiter = loop.create_future
+        # uvloop's handles are cheap.
+        self.resume = _resume_at_once if isinstance(loop, asyncio.BaseEventLoop) else _resume_soon
         self.at_tick_end = loop.call_soon
         self.call_threadsafe = loop.call_soon_threadsafe
         self.is_closed = loop.is_closed
 
-    resume = staticmethod(AsyncioOp.resume)
+    def new_firm_waiter(self) -> asyncio.Future[int]:
+        """See `Loop.new_firm_waiter`."""
+        return _FirmFuture(loop=self._loop)
+
+    def result(self, waiter: asyncio.Future[int]) -> int:
+        """See `Loop.result`."""
+        return CANCELLED if waiter.cancelled() else waiter.result()
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         """See `Loop.watch`."""
-        self.event_loop.add_reader(fd, callback)
+        self._loop.add_reader(fd, callback)
 
     def unwatch(self, fd: int) -> None:
         """See `Loop.unwatch`."""
-        if not self.event_loop.is_closed():
-            self.event_loop.remove_reader(fd)
+        if not self._loop.is_closed():
+            self._loop.remove_reader(fd)
 
     def checkpoint(self) -> Awaitable[None]:
         """See `Loop.checkpoint`."""

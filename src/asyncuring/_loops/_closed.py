@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncuring._op import Op
+from asyncuring._errors import CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from asyncuring._op import Waiter
+
 __all__ = ["ClosedLoop"]
+
+_CLOSED = "the event loop is closed"
 
 
 class ClosedLoop:
     """Stands in for a loop that is gone, while the kernel still has ops of its tasks."""
 
-    new_op: Callable[..., Op] = Op
-    event_loop = None
+    keeps_results = False
+    withdraw: Callable[[Waiter], object]
 
-    def resume(self, op: Op) -> None:
+    def new_waiter(self) -> Waiter:
+        """Nobody can wait in a loop that is gone."""
+        raise RuntimeError(_CLOSED)
+
+    new_firm_waiter = new_waiter
+
+    def resume(self, waiter: Waiter, value: int) -> None:
         """Its task is gone too."""
+
+    def result(self, waiter: Waiter) -> int:  # noqa: ARG002  nobody is left to hear it
+        """See `Loop.result`."""
+        return CANCELLED
 
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """Whoever drains the proactor exchanges by himself."""
@@ -39,5 +53,5 @@ class ClosedLoop:
         return True
 
     def checkpoint(self) -> Awaitable[None]:
-        """Nobody can wait in a loop that is gone."""
-        raise RuntimeError("the event loop is closed")
+        """Likewise."""
+        raise RuntimeError(_CLOSED)

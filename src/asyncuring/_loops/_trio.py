@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import outcome
 import trio
+from outcome import Value
 from trio.lowlevel import (
     Abort,
     add_instrument,
@@ -18,8 +19,7 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from asyncuring._errors import is_cancelled
-from asyncuring._op import Op
+from asyncuring._errors import CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -35,35 +35,49 @@ def running_trio_key() -> trio.lowlevel.TrioToken | None:
         return None
 
 
-class TrioOp(Op):
-    """An op that a trio task can await: trio's protocol for IO that completes (_io_windows.py).
+class _Waiter:
+    """Parks one task until it is resumed with a value, or cancelled."""
 
-    A task that is cancelled stays parked until the completion, and then gets the result of an op
-    that finished anyway. Only for one that was really cancelled is the cancellation raised.
-    """
+    __slots__ = ("_loop", "_task", "value")
 
-    __slots__ = ("_raise_cancel", "_task")
+    def __init__(self, loop: TrioLoop) -> None:
+        self._loop = loop
+        self._task: trio.lowlevel.Task | None = None
+        self.value: int | None = None
 
     def __await__(self) -> Generator[Any, Any, int]:
-        """See `Op`."""
+        """Park the running task."""
+        if self.value is not None:
+            return self.value
         self._task = current_task()
-        self._raise_cancel: trio.lowlevel.RaiseCancelT | None = None
-        return wait_task_rescheduled(self._abort).__await__()  # noqa: ASYNC105  awaited by await
+        try:
+            value: int = yield from wait_task_rescheduled(self._abort).__await__()  # noqa: ASYNC105
+        except BaseException:
+            self._task = None  # KeyboardInterrupt may come before the task is parked
+            raise
+        return value
 
-    def _abort(self, raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
-        if self.account.cancel(self):
-            return Abort.SUCCEEDED
-        self._raise_cancel = raise_cancel
-        return Abort.FAILED
+    def _abort(self, _raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+        self._task = None
+        self._loop.withdraw(self)
+        return Abort.SUCCEEDED
 
-    def resume(self) -> None:
+    def resume(self, value: int) -> None:
         """Let the task run again, in the next tick."""
-        value = self.value
-        assert value is not None
-        if self._raise_cancel is not None and is_cancelled(value):
-            reschedule(self._task, outcome.capture(self._raise_cancel))
-        else:
-            reschedule(self._task, outcome.Value(value))
+        self.value = value
+        task = self._task
+        if task is not None:
+            self._task = None
+            reschedule(task, Value(value))
+
+
+class _FirmWaiter(_Waiter):
+    """One whose task goes on waiting when it is cancelled."""
+
+    __slots__ = ()
+
+    def _abort(self, _raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+        return Abort.FAILED
 
 
 class _TickEnd(trio.abc.Instrument):
@@ -92,19 +106,26 @@ def _nothing() -> None:
 class TrioLoop:
     """One trio run."""
 
-    new_op = TrioOp
+    keeps_results = True  # as trio's own IO that completes (_io_windows.py)
+    withdraw: Callable[[_Waiter], object]
 
     def __init__(self) -> None:
         """Adapt the trio that runs in this thread."""
-        self._token = self.event_loop = current_trio_token()
+        self._token = current_trio_token()
         self._tick_end = _TickEnd()
         self._watching = trio.CancelScope()
         self._finished = False
+        self.new_waiter = partial(_Waiter, self)
+        self.new_firm_waiter = partial(_FirmWaiter, self)
 
-    def resume(self, op: TrioOp) -> None:
+    def resume(self, waiter: _Waiter, value: int) -> None:
         """See `Loop.resume`."""
         self._tick_end.resumed = True
-        op.resume()
+        waiter.resume(value)
+
+    def result(self, waiter: _Waiter) -> int:
+        """See `Loop.result`."""
+        return CANCELLED if waiter.value is None else waiter.value
 
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """See `Loop.at_tick_end`."""

@@ -1,0 +1,140 @@
+"""Who asks a proactor for ops, and is told when they are done. Knows no loop and no driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._errors import is_cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._op import Waiter
+    from ._proactor import Proactor
+
+__all__ = ["Account", "Gate", "Uncancellable"]
+
+
+class Account:
+    """How many ops some owner (a file) has with one proactor.
+
+    It counts completions, not awaits: a task may be destroyed while its op is in flight.
+    """
+
+    __slots__ = ("new_waiter", "on_quiet", "ops", "proactor")
+    cancellable = True
+
+    def __init__(self, proactor: Proactor) -> None:
+        """Open an account with `proactor`."""
+        self.proactor = proactor
+        self.new_waiter = proactor.loop.new_waiter
+        self.ops = 0
+        self.on_quiet: Callable[[], object] | None = None
+
+    def perform(
+        self, opcode: int, fd: int, pin: Any = None, length: int = 0, argument: int = 0
+    ) -> Waiter:
+        """Take an op on (see `Op`); returns what its task awaits, at once, to get the result.
+
+        If that await raises, the op may not be done: the task awaits `interrupted` then.
+        """
+        self.ops += 1
+        proactor = self.proactor
+        waiter = self.new_waiter()
+        proactor.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument)
+        if not proactor.scheduled:
+            proactor.schedule()
+        return waiter
+
+    async def complete(self, opcode: int, fd: int) -> int:
+        """Perform an op without a buffer, and wait for its result."""
+        waiter = self.perform(opcode, fd)
+        try:
+            result: int = await waiter
+        except BaseException as interruption:  # noqa: BLE001  raised there
+            result = await self.interrupted(waiter, interruption)
+        return result
+
+    async def interrupted(self, waiter: Waiter, interruption: BaseException) -> int:
+        """Hold `interruption`, which the await of `waiter` raised, back until the op is done.
+
+        The kernel is asked to cancel an op that it has; one in the backlog ends at once. Where
+        the loop keeps results, an op that finished all the same gives its own; otherwise the
+        interruption is raised. A task that is being destroyed cannot wait: then the proactor keeps
+        the op, and so the buffer, until the completion.
+        """
+        try:
+            value = self.cancel(waiter)
+            if value is None:
+                if isinstance(interruption, GeneratorExit):
+                    raise interruption
+                value = await self.proactor.hold(waiter)
+            if self.proactor.loop.keeps_results and not is_cancelled(value):
+                return value
+            raise interruption
+        finally:
+            del interruption  # its traceback names this frame, and with it the task's
+
+    def cancel(self, waiter: Waiter) -> int | None:
+        """Cancel an op; its result, if that is known by now, else None: wait for it."""
+        return self.proactor.cancel(waiter)
+
+    def cancel_all(self) -> None:
+        """Ask for the cancellation of every op of this account; whoever awaits one sees that."""
+        self.proactor.cancel_account(self)
+
+    def when_quiet(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, as soon as no op is under way: now or at a completion."""
+        if self.ops == 0:
+            callback()
+        else:
+            self.on_quiet = callback
+
+    def settle(self, value: int) -> None:  # noqa: ARG002  for those who look at it
+        """After an op of this account is done, with `value`: tell who waits for quiet."""
+        if self.ops == 0 and self.on_quiet is not None:
+            on_quiet, self.on_quiet = self.on_quiet, None
+            on_quiet()
+
+
+class Uncancellable(Account):
+    """An account for ops that no cancellation may stop (closing an fd)."""
+
+    __slots__ = ()
+    cancellable = False
+
+
+class Gate:
+    """One task waits here until somebody opens it, in the same loop's thread.
+
+    on_cancel: called if the waiting task is cancelled; that is raised when the gate opens.
+    """
+
+    __slots__ = ("_is_open", "_loop", "_on_cancel", "_waiter")
+
+    def __init__(self, proactor: Proactor, on_cancel: Callable[[], object]) -> None:
+        """Make a closed gate."""
+        self._loop = proactor.loop
+        self._on_cancel = on_cancel
+        self._is_open = False
+        self._waiter: Waiter = None
+
+    def open(self) -> None:
+        """Let the waiting task, or the one that is going to wait, pass. Not from within a task."""
+        self._is_open = True
+        if self._waiter is not None:
+            self._loop.resume(self._waiter, 0)
+
+    async def wait(self) -> None:
+        """Wait until the gate is open."""
+        if self._is_open:
+            return
+        self._waiter = self._loop.new_waiter()
+        try:
+            await self._waiter
+        except BaseException:
+            self._on_cancel()
+            if not self._is_open:
+                self._waiter = self._loop.new_firm_waiter()
+                await self._waiter
+            raise
