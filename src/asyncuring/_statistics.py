@@ -28,6 +28,10 @@ class DriverStatistics:
         enters: io_uring_enter(2) calls; 0 for "threads".
         wakeups: times one of its threads slept and was woken.
         rings: times it woke, or kept awake, an event loop.
+        spins: times its thread, or an event loop, looked for work for up to 0.1 ms instead of
+            going to sleep at once. Only "uring" does, while its operations are done as soon as
+            they are submitted (the page cache has the pages) and earlier attempts were worth it.
+        spin_seconds: seconds spent so, by all of them together.
     """
 
     driver: str
@@ -40,6 +44,8 @@ class DriverStatistics:
     enters: int
     wakeups: int
     rings: int
+    spins: int
+    spin_seconds: float
 
 
 @dataclass(frozen=True)
@@ -107,4 +113,6 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
         enters=counters.enters,
         wakeups=counters.wakeups,
         rings=counters.rings,
+        spins=counters.spins,
+        spin_seconds=counters.spin_seconds,
     )

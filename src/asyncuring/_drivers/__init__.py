@@ -21,11 +21,16 @@ class Counters:
         enters: io_uring_enter(2) calls.
         wakeups: times a thread of the driver went to sleep and was woken.
         rings: times the doorbell of a loop was rung, each at most one wake-up of that loop.
+        spins: times a thread of the driver, or a loop, looked for work a moment longer instead of
+            going to sleep at once.
+        spin_seconds: how long that took, in all.
     """
 
     enters: int = 0
     wakeups: int = 0
     rings: int = 0
+    spins: int = 0
+    spin_seconds: float = 0.0
 
 
 class Port(Protocol):

@@ -175,7 +175,13 @@ class NativeDriver:
         """See `Driver.counters`."""
         counters = ffi.new("asyncuring_counters *")
         lib.asyncuring_driver_counters(self._driver, counters)
-        return Counters(counters.enters, counters.wakeups, counters.rings)
+        return Counters(
+            enters=counters.enters,
+            wakeups=counters.wakeups,
+            rings=counters.rings,
+            spins=counters.spins,
+            spin_seconds=counters.spin_ns / 1e9,
+        )
 
     def stop(self) -> None:
         """See `Driver.stop`."""

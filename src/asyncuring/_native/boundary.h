@@ -46,6 +46,8 @@ typedef struct asyncuring_counters {
     uint64_t enters;  /* io_uring_enter calls */
     uint64_t wakeups; /* times a thread of the driver slept and was woken */
     uint64_t rings;   /* times a loop's doorbell was rung */
+    uint64_t spins;   /* times a thread of the driver, or a loop, spun before it slept: spin.h */
+    uint64_t spin_ns; /* time spent so */
 } asyncuring_counters;
 
 /* Where a driver's start failed. */

@@ -68,4 +68,6 @@ void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *
     counters->enters = atomic_load_explicit(&driver->enters, memory_order_relaxed);
     counters->wakeups = atomic_load_explicit(&driver->wakeups, memory_order_relaxed);
     counters->rings = atomic_load_explicit(&driver->rings, memory_order_relaxed);
+    counters->spins = atomic_load_explicit(&driver->spinning.spins, memory_order_relaxed);
+    counters->spin_ns = atomic_load_explicit(&driver->spinning.time_ns, memory_order_relaxed);
 }

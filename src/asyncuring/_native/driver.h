@@ -7,6 +7,7 @@
 #include "boundary.h"
 #include "doorbell.h"
 #include "queue.h"
+#include "spin.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,6 +29,7 @@ struct asyncuring_driver {
     const struct driver_kind *kind;
     void *kind_state;
     _Atomic uint64_t enters, wakeups, rings;
+    struct spinning spinning;
 
     pthread_mutex_t attaching; /* guards what follows: attaching and detaching only */
     _Atomic(asyncuring_port *) ports[DRIVER_PORTS_MAX];

@@ -16,6 +16,7 @@ struct asyncuring_port {
     asyncuring_port *next_idle;
     unsigned index;
     unsigned depth;
+    struct spin spin;
     bool armed; /* the loop's own memory of having armed the doorbell */
 };
 
@@ -134,6 +135,22 @@ void port_ring(asyncuring_port *port)
         driver_count(&port->driver->rings);
 }
 
+static bool has_completion(const void *port)
+{
+    return queue_front(&((const asyncuring_port *)port)->completions) != NULL;
+}
+
+/* Ops were submitted. Before the loop goes to sleep: perhaps they are done in a moment. */
+static void port_look_for_completions(asyncuring_port *port)
+{
+    struct spinning *spinning = &port->driver->spinning;
+    if (!has_completion(port) && spin_is_due(&port->spin, spinning) &&
+        !atomic_exchange_explicit(&spinning->loop, true, memory_order_relaxed)) {
+        spin_until(&port->spin, spinning, has_completion, port);
+        atomic_store_explicit(&spinning->loop, false, memory_order_relaxed);
+    }
+}
+
 unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
                                   asyncuring_completion *out, unsigned limit, int rung)
 {
@@ -150,6 +167,8 @@ unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
     port->armed = false;
     if (rung)
         doorbell_wait(&port->doorbell);
+    if (staged > 0)
+        port_look_for_completions(port);
 
     unsigned count = 0;
     for (;;) {

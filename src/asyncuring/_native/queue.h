@@ -40,7 +40,7 @@ struct queue_cell {
     unsigned char item[];
 };
 
-static inline struct queue_cell *queue_cell(struct queue *queue, uint64_t position)
+static inline struct queue_cell *queue_cell(const struct queue *queue, uint64_t position)
 {
     return (struct queue_cell *)(queue->cells + (position & queue->mask) * queue->cell_size);
 }
@@ -91,7 +91,7 @@ static inline void queue_push(struct queue *queue, const void *items, unsigned c
 }
 
 /* The consumer: the oldest item, in place, or NULL. It stays valid until queue_pop. */
-static inline void *queue_front(struct queue *queue)
+static inline void *queue_front(const struct queue *queue)
 {
     struct queue_cell *cell = queue_cell(queue, queue->head);
     /* acquire: partner of queue_push's release. */

@@ -9,9 +9,10 @@
  * A token serves as user_data as it is: it names the port in its upper bits, so the thread keeps no
  * table of ops in flight, only their number, which never exceeds the completion queue.
  */
-#define _GNU_SOURCE /* liburing.h */
+#define _GNU_SOURCE /* liburing.h, sched_getaffinity */
 #include "uring.h"
 #include "driver.h"
+#include <sched.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -30,6 +31,8 @@ struct ring_thread {
     unsigned in_kernel_max;
     bool doorbell_reading; /* a read of our doorbell is in the kernel */
     uint64_t doorbell_value;
+    struct spin spin;
+    bool may_spin;
     int broken;                                 /* an errno, once io_uring_enter failed for good */
     asyncuring_port *touched[DRIVER_PORTS_MAX]; /* ports to ring after this batch */
     unsigned touched_count;
@@ -202,8 +205,9 @@ static void enter(struct ring_thread *self, unsigned wait)
     break_down(self, -result);
 }
 
-static bool has_reason_to_stay_awake(struct ring_thread *self)
+static bool has_reason_to_stay_awake(const void *ring_thread)
 {
+    const struct ring_thread *self = ring_thread;
     return queue_front(&self->driver->ops) != NULL ||
            atomic_load_explicit(&self->driver->stopping, memory_order_seq_cst);
 }
@@ -222,6 +226,12 @@ static void doorbell_read(struct ring_thread *self)
 static void sleep_until_work(struct ring_thread *self)
 {
     struct doorbell *doorbell = &self->driver->doorbell;
+    struct spinning *spinning = &self->driver->spinning;
+    if (self->in_kernel == 0 && spin_is_due(&self->spin, spinning)) {
+        spin_until(&self->spin, spinning, has_reason_to_stay_awake, self);
+        if (has_reason_to_stay_awake(self))
+            return;
+    }
     doorbell_arm(doorbell);
     bool awake = has_reason_to_stay_awake(self); /* armed, and looked once more: doorbell.h */
     if (!awake) {
@@ -255,6 +265,9 @@ static void ring_loop(struct ring_thread *self)
         if (!self->broken && io_uring_sq_ready(&self->ring) > 0)
             enter(self, 0);
         unsigned reaped = reap(self);
+        if (taken > 0)
+            atomic_store_explicit(&self->driver->spinning.prompt,
+                                  self->may_spin && self->in_kernel == 0, memory_order_relaxed);
         if (taken > 0 || reaped > 0)
             continue;
         if (atomic_load_explicit(&self->driver->stopping, memory_order_seq_cst) &&
@@ -285,6 +298,13 @@ static void report_start(struct ring_thread *self)
     pthread_mutex_unlock(&self->starting);
 }
 
+/* On a single one a spin keeps from running whom it waits for. */
+static bool has_two_processors(void)
+{
+    cpu_set_t processors;
+    return sched_getaffinity(0, sizeof processors, &processors) == 0 && CPU_COUNT(&processors) > 1;
+}
+
 static void *ring_run(void *argument)
 {
     struct ring_thread *self = argument;
@@ -293,6 +313,7 @@ static void *ring_run(void *argument)
     report_start(self);
     if (created < 0)
         return NULL;
+    self->may_spin = has_two_processors();
     self->in_kernel_max = *self->ring.cq.kring_entries - RING_SQ_ENTRIES;
     ring_loop(self);
     end_doorbell_read(self);
