@@ -1,7 +1,6 @@
 """The package aiofile, whose IO is caio's: one submission per tick of the loop (``deferred``).
 
-As it comes, it submits eagerly: what is in the page cache is then read in place, and the
-first client runs alone.
+Submitting eagerly it reads in place what is in the page cache, and some clients get nothing.
 """
 
 from __future__ import annotations
