@@ -92,6 +92,11 @@ async def until_in_flight(count: int) -> None:
     await until(all_there)
 
 
+def forget(task: asyncio.Task[Any]) -> None:
+    """Keep asyncio from complaining of a task that was pending when it was destroyed."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
 class CancelledTaskError(Exception):
     """Raised by `Task.join` if the task ended because it was cancelled."""
 

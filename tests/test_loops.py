@@ -16,6 +16,7 @@ from tests.conftest import PATTERN
 from tests.running import (
     LOOPS,
     Task,
+    forget,
     gather,
     in_trio,
     is_pinned,
@@ -154,11 +155,6 @@ def left_in_flight(fifo: Path, driver: DriverName, buf: bytearray) -> UringFile:
     loop.close()
     forget(task)
     return uring_file
-
-
-def forget(task: asyncio.Task[Any]) -> None:
-    """Keep asyncio from complaining of a task that was pending when it was destroyed."""
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 def test_ops_of_a_loop_that_was_closed_keep_their_buffer_until_they_are_cancelled(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._errors import is_cancelled
+from ._op import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ._op import Waiter
     from ._proactor import Proactor
@@ -54,6 +55,29 @@ class Account:
         except BaseException as interruption:  # noqa: BLE001  raised there
             result = await self.interrupted(waiter, interruption)
         return result
+
+    async def perform_all(
+        self, opcode: int, fd: int, buffers: Sequence[tuple[Any, int]]
+    ) -> list[int]:
+        """Perform one op for each (pin, offset), and wait for all; returns their results."""
+        if not buffers:
+            return []
+        waiter = self.new_waiter()
+        bundle = Bundle(waiter, len(buffers))
+        self.ops += len(buffers)
+        self.proactor.take_on(
+            bundle,
+            [
+                ((bundle, index), self, pin, opcode, fd, len(pin), offset)
+                for index, (pin, offset) in enumerate(buffers)
+            ],
+        )
+        del buffers
+        try:
+            await waiter
+        except BaseException as interruption:  # noqa: BLE001  raised there
+            await self.interrupted(waiter, interruption)
+        return bundle.results
 
     async def interrupted(self, waiter: Waiter, interruption: BaseException) -> int:
         """Hold `interruption`, which the await of `waiter` raised, back until the op is done.

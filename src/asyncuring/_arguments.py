@@ -7,18 +7,18 @@ import mmap
 import operator
 import re
 from pickle import PickleBuffer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import sys
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     if sys.version_info >= (3, 12):
         from collections.abc import Buffer
     else:
         from typing_extensions import Buffer
 
-__all__ = ["OFFSET_MAX", "byte_view", "checked_offset", "pinned"]
+__all__ = ["OFFSET_MAX", "byte_view", "checked_offset", "pinned", "pinned_requests"]
 
 # loff_t is signed, and io_uring takes its -1 for "the current position" (io_uring_enter(2)).
 OFFSET_MAX = 2**63 - 1
@@ -48,6 +48,20 @@ def pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:
     if type(buf) not in _PLAIN_TYPES:
         _refuse_objects(buf)
     return pinned
+
+
+def pinned_requests(
+    pin: Callable[[Any, bool], Any], requests: Sequence[tuple[Buffer, int]], writable: bool
+) -> list[tuple[Any, int]]:
+    """Pin the buffer and check the offset of each request; the errors of both."""
+    try:
+        return [(pinned(pin, buf, writable), checked_offset(off)) for buf, off in requests]
+    except (TypeError, ValueError):
+        for request in cast("Sequence[object]", requests):
+            if not isinstance(request, tuple) or len(request) != 2:  # noqa: PLR2004  a pair
+                message = f"a request is a pair (buf, off), not {request!r}"
+                raise TypeError(message) from None
+        raise
 
 
 def _refuse_objects(buf: Buffer) -> None:

@@ -5,25 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import warnings
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._account import Account, Gate, Uncancellable
-from ._arguments import OFFSET_MAX, byte_view, checked_offset, pinned
+from ._account import Account, Uncancellable
+from ._arguments import OFFSET_MAX, byte_view, checked_offset, pinned, pinned_requests
+from ._closing import all_quiet, close_when_quiet
 from ._errors import CANCELLED, ClosedFileError, EndOfFileError, os_error
 from ._inline import InlineReads
 from ._op import Opcode
-from ._runtime import (
-    call_in_loop,
-    quick_loop_key,
-    running_loop_key,
-    see_to_closed_loops,
-    when_all_quiet,
-)
+from ._runtime import quick_loop_key, running_loop_key
 
 if TYPE_CHECKING:
     import sys
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -33,7 +27,6 @@ if TYPE_CHECKING:
     else:
         from typing_extensions import Buffer
 
-    from ._proactor import Proactor
     from ._runtime import LeasedDriver
 
 __all__ = ["CachedReads", "UringFile"]
@@ -160,6 +153,25 @@ class UringFile:
                 if got == 0:
                     raise EndOfFileError(count, len(view), os.fsdecode(self._name))
 
+    async def read_many_at(self, requests: Iterable[tuple[Buffer, int]]) -> list[int | Exception]:
+        """Read many blocks with one await: `read_at` for each (buf, off).
+
+        They are carried out in no particular order, and none waits for another; the results come
+        when all are done. This costs a fraction of as many awaits of `read_at`.
+
+        Args:
+            requests: buffers and offsets, each as for `read_at`. A buffer may occur once only.
+
+        Returns:
+            For each request, in their order: the number of bytes read, or the `OSError` that
+            `read_at` would have raised.
+
+        Raises:
+            TypeError, BufferError, ValueError: a request cannot be used; nothing was read.
+            ClosedFileError: the file is closed.
+        """
+        return await self._many(_READ, requests)
+
     # -- writing
 
     async def write_at(self, buf: Buffer, off: int) -> int:
@@ -213,6 +225,39 @@ class UringFile:
                     detail = f"nothing more was written after {count} of {len(view)} bytes"
                     raise os_error(-errno.EIO, self._name, detail)
 
+    async def write_many_at(self, requests: Iterable[tuple[Buffer, int]]) -> list[int | Exception]:
+        """Write many blocks with one await: `write_at` for each (buf, off).
+
+        They are carried out in no particular order: where two overlap, either may win.
+
+        Args:
+            requests: buffers and offsets, each as for `write_at`.
+
+        Returns:
+            For each request, in their order: the number of bytes written, or the `OSError` that
+            `write_at` would have raised. One that fails does not keep others from being written.
+
+        Raises:
+            TypeError, BufferError, ValueError: a request cannot be used; nothing was written.
+            ClosedFileError: the file is closed.
+        """
+        return await self._many(_WRITE, requests)
+
+    async def _many(
+        self, opcode: int, requests: Iterable[tuple[Buffer, int]]
+    ) -> list[int | Exception]:
+        account = self._accounts.get(quick_loop_key()) or self._account()
+        wanted = list(requests)
+        results = await account.perform_all(
+            opcode, self._fd, pinned_requests(self._pin, wanted, opcode == _READ)
+        )
+        if min(results, default=0) >= 0:
+            return [*results]
+        return [
+            result if result >= 0 else self._error(result, memoryview(buf).nbytes, off)
+            for result, (buf, off) in zip(results, wanted)  # noqa: B905  one for each
+        ]
+
     # -- making it last
 
     async def fsync(self) -> None:
@@ -263,7 +308,7 @@ class UringFile:
         self._leased = None
         accounts, self._accounts = list(self._accounts.values()), {}
         try:
-            await _all_quiet(accounts, proactor)
+            await all_quiet(accounts, proactor)
         finally:
             try:
                 account = Uncancellable(proactor)
@@ -299,7 +344,7 @@ class UringFile:
             text = f"unclosed file {self._name!r}, fd {self._fd}"
             warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
         finally:  # the warning may be an error
-            _close_when_quiet(self._fd, [a for a in self._accounts.values() if a.ops > 0], leased)
+            close_when_quiet(self._fd, [a for a in self._accounts.values() if a.ops > 0], leased)
 
     # -- the slow paths
 
@@ -342,33 +387,3 @@ def _alignment_detail(alignment: tuple[int, int] | None, length: int, off: int) 
         f"with direct=True this file wants buffers aligned to {memory} bytes, and offsets and "
         f"lengths that are multiples of {offset} (got offset {off}, length {length})"
     )
-
-
-# -- waiting until nobody uses the descriptor
-
-
-async def _all_quiet(accounts: list[Account], proactor: Proactor) -> None:
-    """Wait, in `proactor`'s loop, until no op of `accounts` is under way in any loop."""
-    # In another loop's thread an op may just be starting: only that thread can tell.
-    busy = [a for a in accounts if a.ops > 0 or a.proactor is not proactor]
-    if not busy:
-        return
-
-    def cancel_what_is_left() -> None:
-        for account in busy:
-            call_in_loop(account.proactor, account.cancel_all)
-
-    gate = Gate(proactor, cancel_what_is_left)
-    when_all_quiet(busy, partial(call_in_loop, proactor, gate.open))
-    see_to_closed_loops(proactor, busy)
-    await gate.wait()
-
-
-def _close_when_quiet(fd: int, accounts: list[Account], leased: LeasedDriver) -> None:
-    """Close the descriptor of a file that nobody can close any more."""
-
-    def close() -> None:
-        os.close(fd)
-        leased.release_later()
-
-    when_all_quiet(accounts, close)

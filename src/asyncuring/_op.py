@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Any, TypeAlias
 
-__all__ = ["Op", "Opcode", "Waiter"]
+__all__ = ["Bundle", "Op", "Opcode", "Waiter"]
 
 
 class Opcode(enum.IntEnum):
@@ -32,7 +32,8 @@ Waiter: TypeAlias = Any
 Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int]
 """One requested operation: (waiter, account, pin, opcode, fd, length, argument).
 
-* waiter: gets the result: a count, an fd or a negative errno. None for a CANCEL.
+* waiter: gets the result: a count, an fd or a negative errno. (bundle, index) for one of a
+  `Bundle`; None for a CANCEL.
 * account: is told when the op is done (see `_proactor.Account`). None for a CANCEL.
 * pin: keeps the buffer exported, so that it neither moves nor goes away, and knows its address;
   made by the driver. None for ops without a buffer.
@@ -41,3 +42,23 @@ Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int]
 * length: bytes (READ, WRITE), permissions (OPEN).
 * argument: offset (READ, WRITE), open flags (OPEN), token (CANCEL).
 """
+
+
+class Bundle:
+    """Ops that one task awaits together.
+
+    Attributes:
+        waiter: what the task awaits; it gets the bundle's own result when all ops are done: 0, or
+            the last negative result among theirs.
+        results: of each op, by index.
+        left: how many are not done.
+    """
+
+    __slots__ = ("left", "results", "value", "waiter")
+
+    def __init__(self, waiter: Waiter, size: int) -> None:
+        """Prepare for `size` ops."""
+        self.waiter = waiter
+        self.results = [0] * size
+        self.left = size
+        self.value = 0

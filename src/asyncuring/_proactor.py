@@ -22,11 +22,11 @@ from ._loops import ClosedLoop
 from ._op import Opcode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ._drivers import Port
     from ._loops import Loop
-    from ._op import Op, Waiter
+    from ._op import Bundle, Op, Waiter
 
 __all__ = ["Proactor"]
 
@@ -38,6 +38,7 @@ class Proactor:
     """
 
     __slots__ = (
+        "_bundles",
         "_cancels",
         "_cancels_in_flight",
         "_depth",
@@ -67,6 +68,7 @@ class Proactor:
         self.backlog: dict[Waiter, Op] = {}
         self.calls: deque[Callable[[], object]] = deque()  # from any thread
         self._in_flight: dict[int, Op] = {}
+        self._bundles: dict[Waiter, Bundle] = {}  # those of which an op is not done
         self._cancels: deque[int] = deque()  # tokens of their targets
         self._cancels_in_flight: set[int] = set()
         self._reaped: Sequence[tuple[int, int]] = ()  # completions whose tasks still wait
@@ -111,6 +113,15 @@ class Proactor:
             await self.loop.checkpoint()
         finally:
             self._taking_turns -= 1
+
+    # -- taking on
+
+    def take_on(self, bundle: Bundle, ops: Iterable[Op]) -> None:
+        """Put the ops of `bundle`, whose waiters are its indices, into the backlog."""
+        self._bundles[bundle.waiter] = bundle
+        self.backlog.update((op[0], op) for op in ops)
+        if not self.scheduled:
+            self.schedule()
 
     # -- exchanging
 
@@ -162,7 +173,10 @@ class Proactor:
                 del op  # and with it the pin: the buffer is the task's again
                 account.ops -= 1
                 try:
-                    resume(waiter, value)
+                    if type(waiter) is tuple:
+                        self._collect(waiter, value)
+                    else:
+                        resume(waiter, value)
                 finally:
                     if account.on_quiet is not None:
                         account.settle(value)
@@ -170,6 +184,17 @@ class Proactor:
             # Empty, unless a task was left by KeyboardInterrupt or SystemExit: the loop passes
             # these on, and may be run again.
             self._reaped = tuple(reaped)
+
+    def _collect(self, place: tuple[Bundle, int], value: int) -> None:
+        """Note the result of one op of a bundle; after the last, resume the task."""
+        bundle, index = place
+        bundle.results[index] = value
+        bundle.left -= 1
+        if value < 0:
+            bundle.value = value
+        if bundle.left == 0:
+            del self._bundles[bundle.waiter]
+            self.loop.resume(bundle.waiter, bundle.value)
 
     def _room(self) -> int:
         return self._depth - len(self._in_flight)
@@ -210,11 +235,17 @@ class Proactor:
 
     # -- cancelling
 
-    def _token(self, waiter: Waiter) -> int | None:
-        return next((token for token, op in self._in_flight.items() if op[0] is waiter), None)
-
     def withdraw(self, waiter: Waiter) -> bool:
-        """End an op that is in the backlog and may be cancelled; False if there is none."""
+        """End an op that is in the backlog and may be cancelled; False if there is none.
+
+        Of a bundle, end all ops that are; False if some are not.
+        """
+        bundle = self._bundles.get(waiter)
+        if bundle is not None:
+            for place in [op[0] for op in self.backlog.values() if _bundle_of(op) is bundle]:
+                self.withdraw(place)
+                self._collect(place, CANCELLED)
+            return bundle.left == 0
         op = self.backlog.get(waiter)
         if op is None or not op[1].cancellable:
             return False
@@ -228,12 +259,16 @@ class Proactor:
         """See `Account.cancel`."""
         if self.withdraw(waiter):
             return CANCELLED
-        token = self._token(waiter)
-        if token is not None:
+        bundle = self._bundles.get(waiter)
+        tokens = [
+            token
+            for token, op in self._in_flight.items()
+            if op[0] is waiter or (bundle is not None and _bundle_of(op) is bundle)
+        ]
+        for token in tokens:
             if self._in_flight[token][1].cancellable:
                 self._ask_for_cancel(token)
-            return None
-        return None if waiter in self.backlog else self.loop.result(waiter)
+        return None if tokens or waiter in self.backlog else self.loop.result(waiter)
 
     def _ask_for_cancel(self, token: int) -> None:
         self._cancels.append(token)
@@ -243,14 +278,15 @@ class Proactor:
     async def hold(self, waiter: Waiter) -> int:
         """Wait for the op of `waiter`, which is not done, whoever may cancel the task meanwhile."""
         firm = self.loop.new_firm_waiter()
-        op = self.backlog.get(waiter)
-        if op is not None:
+        bundle = self._bundles.pop(waiter, None)
+        if bundle is not None:
+            bundle.waiter = firm
+            self._bundles[firm] = bundle
+        elif waiter in self.backlog:
             # Its place in the order is lost, which hurts nobody: this is a file that is closed.
-            del self.backlog[waiter]
-            self.backlog[firm] = (firm, *op[1:])
+            self.backlog[firm] = (firm, *self.backlog.pop(waiter)[1:])
         else:
-            token = self._token(waiter)
-            assert token is not None
+            token = next(token for token, op in self._in_flight.items() if op[0] is waiter)
             self._in_flight[token] = (firm, *self._in_flight[token][1:])
         value: int = await firm
         return value
@@ -262,9 +298,11 @@ class Proactor:
                 self._ask_for_cancel(token)
         for waiter in [waiter for waiter, op in self.backlog.items() if op[1] is account]:
             # A task that was resumed for the op before may have cancelled this one.
-            if waiter in self.backlog:
-                self.cancel(waiter)
-                self.loop.resume(waiter, CANCELLED)
+            if self.withdraw(waiter):
+                if type(waiter) is tuple:
+                    self._collect(waiter, CANCELLED)
+                else:
+                    self.loop.resume(waiter, CANCELLED)
 
     def orphan(self) -> None:
         """Cancel all there is, for the loop is gone. `poll` until `is_quiet`, from one thread."""
@@ -272,7 +310,7 @@ class Proactor:
         for token in self._in_flight:
             self._ask_for_cancel(token)
         for waiter in list(self.backlog):
-            self.cancel(waiter)
+            self.withdraw(waiter)
         self.run_calls()
 
     def run_calls(self) -> None:
@@ -304,3 +342,7 @@ class Proactor:
         self.loop.unwatch(self._port.fd)
         self._port.detach()
         on_retired(self)
+
+
+def _bundle_of(op: Op) -> Bundle | None:
+    return op[0][0] if type(op[0]) is tuple else None
