@@ -8,7 +8,6 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from asyncuring.benchmark import dataset
 from asyncuring.benchmark.report import figures_of
 from asyncuring.benchmark.runner import run_in_fresh_process
 from asyncuring.benchmark.trial import Trial
@@ -55,12 +54,8 @@ class Work:
 
     def path(self, surroundings: Surroundings) -> Path:
         """Return the file it needs: the one that the benchmark itself would take."""
-        return dataset.path_of(
-            surroundings.directory,
-            overwritten=self.workload == WRITE,
-            block_size=self.block_size,
-            file_size=surroundings.file_size,
-        )
+        kind = "overwritten" if self.workload == WRITE else "blocks"
+        return surroundings.directory / f"{kind}-{self.block_size}-{surroundings.file_size}"
 
     def measure(self, surroundings: Surroundings, repeat: int) -> Figures:
         """Run one trial in a fresh process; again if the page cache lost the file meanwhile."""

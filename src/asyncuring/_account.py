@@ -22,13 +22,13 @@ class Account:
     It counts completions, not awaits: a task may be destroyed while its op is in flight.
     """
 
-    __slots__ = ("new_waiter", "on_quiet", "ops", "proactor")
+    __slots__ = ("new_waiter", "on_quiet", "ops", "proactor", "read_cached")
     cancellable = True
 
     def __init__(self, proactor: Proactor) -> None:
         """Open an account with `proactor`."""
         self.proactor = proactor
-        self.new_waiter = proactor.loop.new_waiter
+        self.new_waiter, self.read_cached = proactor.loop.new_waiter, proactor.read_cached
         self.ops = 0
         self.on_quiet: Callable[[], object] | None = None
 

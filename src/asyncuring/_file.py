@@ -120,7 +120,8 @@ class UringFile:
             off = checked_offset(off)
         pin = pinned(self._pin, buf, True)
         if self._inline_reads is not None and (self._inline_always or account.proactor.is_calm):
-            count = self._inline_reads.try_read(self._fd, buf, off)
+            read_cached = account.read_cached
+            count = self._inline_reads.try_read(read_cached, self._fd, pin, off)
             if count >= 0:
                 del pin
                 await account.proactor.take_turns()

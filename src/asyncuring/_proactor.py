@@ -54,6 +54,7 @@ class Proactor:
         "inline_reads",
         "loop",
         "ops_submitted",
+        "read_cached",
         "scheduled",
         "thread",
     )
@@ -62,6 +63,7 @@ class Proactor:
         """Join `port` and `loop`; the loop watches the port's fd from now on."""
         self._port = port
         self.loop = loop
+        self.read_cached = port.read_cached
         self.thread = threading.current_thread()
         self._depth = depth
         # What waits for depth, or for the end of the tick, in order; by waiter, to be found.

@@ -53,6 +53,13 @@ class Port(Protocol):
         """
         ...
 
+    def read_cached(self, fd: int, pin: Any, length: int, offset: int, /) -> int:
+        """Read what the page cache has, in the calling thread; a count or a negative errno.
+
+        EAGAIN: it would have to wait. EOPNOTSUPP: the file or the system does not have this.
+        """
+        ...
+
     def detach(self) -> None:
         """Give the port back; nothing is in flight."""
         ...

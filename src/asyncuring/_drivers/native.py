@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import struct
@@ -34,7 +35,36 @@ _OP_SIZE = _OP.size
 _COMPLETION = struct.Struct("=Qq")
 _COMPLETION_SIZE = _COMPLETION.size
 _iter_completions = _COMPLETION.iter_unpack
-_exchange = lib.asyncuring_port_exchange
+
+
+def _keeping_the_gil(name: str, result: Any, *arguments: Any) -> Callable[..., int]:
+    """Return a function of the core that is called with the GIL held, as cffi never does.
+
+    To let the GIL go costs a switch interval, 5 ms, when another thread computes. So what neither
+    waits nor takes long keeps it.
+    """
+    address = int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
+    return ctypes.PYFUNCTYPE(result, *arguments)(address)
+
+
+_exchange = _keeping_the_gil(
+    "asyncuring_port_exchange",
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_uint,
+    ctypes.c_void_p,
+    ctypes.c_uint,
+    ctypes.c_int,
+)
+_read_cached = _keeping_the_gil(
+    "asyncuring_port_read_cached",
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    ctypes.c_int,
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+)
+_SOON = lib.ASYNCURING_SOON
 
 # Parsed once; a string would be looked up at each call.
 _BYTES = ffi.typeof("char[]")
@@ -194,14 +224,21 @@ class NativeDriver:
         self._driver = None
 
 
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
+
+
 class NativePort:
     """A port in C."""
 
     __slots__ = (
         "_addresses",
+        "_cached_place",
         "_completions",
         "_out",
+        "_out_address",
         "_port",
+        "_port_address",
         "_staging",
         "fd",
         "reap_limit",
@@ -217,8 +254,12 @@ class NativePort:
         staging = lib.asyncuring_port_staging(port)
         self._staging = memoryview(ffi.buffer(staging, 2 * depth * _OP.size))
         self._addresses = lib.asyncuring_port_addresses(port)
+        self._cached_place = 2 * depth  # of an address: see boundary.h
         self._out = ffi.new("asyncuring_completion[]", _REAP_LIMIT)
         self._completions = memoryview(ffi.buffer(self._out))
+        # As _keeping_the_gil wants them.
+        self._port_address = _address(port)
+        self._out_address = _address(self._out)
 
     def exchange(self, ops: Sequence[tuple[int, Op]], rung: bool) -> Sequence[tuple[int, int]]:
         """See `Port.exchange`."""
@@ -228,8 +269,16 @@ class NativePort:
             addresses[index] = _NULL if pin is None else pin
             pack_into(staging, position, token, 0, argument, length, fd, opcode)
             position += _OP_SIZE
-        reaped = _exchange(self._port, len(ops), self._out, _REAP_LIMIT, rung)
+        reaped = _exchange(self._port_address, len(ops), self._out_address, _REAP_LIMIT, rung)
+        if reaped == _SOON:
+            lib.asyncuring_port_spin(self._port)
+            reaped = _exchange(self._port_address, 0, self._out_address, _REAP_LIMIT, False)
         return list(_iter_completions(self._completions[: reaped * _COMPLETION_SIZE]))
+
+    def read_cached(self, fd: int, pin: Any, length: int, offset: int) -> int:
+        """See `Port.read_cached`."""
+        self._addresses[self._cached_place] = pin
+        return _read_cached(self._port_address, fd, length, offset)
 
     def detach(self) -> None:
         """See `Port.detach`."""

@@ -92,13 +92,20 @@ def _trio_adapter() -> ModuleType:
     return import_module("._trio", __name__)
 
 
+def _trio_key() -> Hashable | None:
+    """Return the token of the running trio, if there is one; later calls go straight to trio."""
+    global _trio_key  # noqa: PLW0603  looked up at each operation of a trio task
+    if "trio" not in sys.modules:
+        return None
+    _trio_key = _trio_adapter().running_trio_key
+    return _trio_key()
+
+
 def running_loop_key() -> Hashable | None:
     """What identifies the running loop: the same object throughout its life; None outside one."""
-    loop = running_asyncio_loop()
-    if loop is None and "trio" in sys.modules:
-        key: Hashable | None = _trio_adapter().running_trio_key()
-        return key
-    return loop
+    if quick_loop_key() is None:
+        return _trio_key()
+    return running_asyncio_loop() or _trio_key()
 
 
 def running_loop() -> Loop | None:

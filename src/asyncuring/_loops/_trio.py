@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 from outcome import Value
 from trio.lowlevel import (
     Abort,
     add_instrument,
+    cancel_shielded_checkpoint,
     current_task,
     current_trio_token,
     remove_instrument,
@@ -36,39 +36,32 @@ def running_trio_key() -> trio.lowlevel.TrioToken | None:
 
 
 class _Waiter:
-    """Parks one task until it is resumed with a value, or cancelled."""
+    """Parks one task until it is resumed with a value, or cancelled.
 
-    __slots__ = ("_loop", "_task", "value")
+    Each loop has a class of its own, which knows the loop. What is not known yet is not set, for
+    setting it would cost each op more than all else here.
+    """
 
-    def __init__(self, loop: TrioLoop) -> None:
-        self._loop = loop
-        self._task: trio.lowlevel.Task | None = None
-        self.value: int | None = None
+    __slots__ = ("task", "value")
+    loop: ClassVar[TrioLoop]
+    task: trio.lowlevel.Task | None
+    value: int
 
     def __await__(self) -> Generator[Any, Any, int]:
         """Park the running task."""
-        if self.value is not None:
-            return self.value
-        self._task = current_task()
+        self.task = current_task()
         try:
-            value: int = yield from wait_task_rescheduled(self._abort).__await__()  # noqa: ASYNC105
+            value: int = yield from wait_task_rescheduled(self.abort).__await__()  # noqa: ASYNC105
         except BaseException:
-            self._task = None  # KeyboardInterrupt may come before the task is parked
+            self.task = None  # KeyboardInterrupt may come before the task is parked
             raise
         return value
 
-    def _abort(self, _raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
-        self._task = None
-        self._loop.withdraw(self)
+    def abort(self, _raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+        """Let the cancellation be raised; it is held back there."""
+        self.task = None
+        self.loop.withdraw(self)
         return Abort.SUCCEEDED
-
-    def resume(self, value: int) -> None:
-        """Let the task run again, in the next tick."""
-        self.value = value
-        task = self._task
-        if task is not None:
-            self._task = None
-            reschedule(task, Value(value))
 
 
 class _FirmWaiter(_Waiter):
@@ -76,7 +69,8 @@ class _FirmWaiter(_Waiter):
 
     __slots__ = ()
 
-    def _abort(self, _raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+    def abort(self, _raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+        """Let it come again."""
         return Abort.FAILED
 
 
@@ -85,22 +79,12 @@ class _TickEnd(trio.abc.Instrument):
 
     def __init__(self) -> None:
         self.callback: Callable[[], object] | None = None
-        self.resumed = False
-        self._token = current_trio_token()
 
-    def before_io_wait(self, timeout: float) -> None:
-        self.resumed = False
-        while self.callback is not None and not self.resumed:
-            # It may ask to be called again, which can wait if there are tasks to run now.
-            callback, self.callback = self.callback, None
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002  trio's signature
+        callback = self.callback
+        if callback is not None:
+            self.callback = None
             callback()
-        if self.resumed and timeout > 0:
-            # trio settled on its timeout before it called us, and would sleep with tasks to run.
-            self._token.run_sync_soon(_nothing, idempotent=True)
-
-
-def _nothing() -> None:
-    pass
 
 
 class TrioLoop:
@@ -115,21 +99,47 @@ class TrioLoop:
         self._tick_end = _TickEnd()
         self._watching = trio.CancelScope()
         self._finished = False
-        self.new_waiter = partial(_Waiter, self)
-        self.new_firm_waiter = partial(_FirmWaiter, self)
+        self._pacer: trio.lowlevel.Task | None = None
+        known = {"__slots__": (), "loop": self}
+        self.new_waiter: type[_Waiter] = type("_Waiter", (_Waiter,), known)
+        self.new_firm_waiter: type[_Waiter] = _FirmWaiter
 
     def resume(self, waiter: _Waiter, value: int) -> None:
         """See `Loop.resume`."""
-        self._tick_end.resumed = True
-        waiter.resume(value)
+        try:
+            task = waiter.task
+        except AttributeError:  # its task was interrupted before it could wait
+            return
+        if task is None:  # interrupted
+            waiter.value = value
+        else:
+            waiter.task = None
+            reschedule(task, Value(value))
 
     def result(self, waiter: _Waiter) -> int:
         """See `Loop.result`."""
-        return CANCELLED if waiter.value is None else waiter.value
+        return getattr(waiter, "value", CANCELLED)
 
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """See `Loop.at_tick_end`."""
         self._tick_end.callback = callback
+        # trio settles on how long to sleep before it calls us: not at all, if a task can run.
+        if self._pacer is not None:
+            pacer, self._pacer = self._pacer, None
+            reschedule(pacer)
+
+    async def _pace(self) -> None:
+        """Be runnable whenever there is a tick to come, so that trio does not sleep before it."""
+        while True:
+            if self._tick_end.callback is None:
+                self._pacer = current_task()
+                await wait_task_rescheduled(self._stop_pacing)
+            else:
+                await cancel_shielded_checkpoint()
+
+    def _stop_pacing(self, _raise_cancel: trio.lowlevel.RaiseCancelT) -> Abort:
+        self._pacer = None
+        return Abort.SUCCEEDED
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         """See `Loop.watch`."""
@@ -139,9 +149,12 @@ class TrioLoop:
     async def _watch(self, fd: int, callback: Callable[[], object]) -> None:
         try:
             with self._watching:
-                while not self._watching.cancel_called:
-                    await wait_readable(fd)
-                    callback()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._pace)
+                    while not self._watching.cancel_called:
+                        await wait_readable(fd)
+                        callback()
+                    nursery.cancel_scope.cancel()
         finally:
             self._finished = True
 

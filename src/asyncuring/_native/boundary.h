@@ -88,16 +88,28 @@ asyncuring_port *asyncuring_port_attach(asyncuring_driver *driver, unsigned dept
 void asyncuring_port_detach(asyncuring_port *port);
 unsigned asyncuring_port_index(const asyncuring_port *port);
 int asyncuring_port_fd(const asyncuring_port *port);
-/* Room for 2 * depth ops, to be filled before an exchange, and for their addresses, which the
- * exchange puts in place: cffi stores a pointer in a third of the time that it takes to make it an
- * integer. */
+/* Room for 2 * depth ops, to be filled before an exchange, and for their addresses and one more,
+ * which the exchange puts in place: cffi stores a pointer in a third of the time that it takes to
+ * make it an integer. */
 asyncuring_op *asyncuring_port_staging(asyncuring_port *port);
 char **asyncuring_port_addresses(asyncuring_port *port);
 /* Submit the first `staged` ops of the staging area and reap up to `limit` completions into `out`;
  * returns how many. Fewer than `limit` means that none is left and the doorbell is armed: the
- * port's fd becomes readable with the next completion. `rung`: called because it was readable. */
-unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
-                                  asyncuring_completion *out, unsigned limit, int rung);
+ * port's fd becomes readable with the next completion. `rung`: called because it was readable.
+ * ASYNCURING_SOON instead of a count: none is there, but may be in a moment; the doorbell is not
+ * armed. Call asyncuring_port_spin, then this again with nothing staged.
+ * Short and without waiting, so that the GIL can be kept. */
+enum { ASYNCURING_SOON = -1 };
+int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
+                             unsigned limit, int rung);
+/* Look for completions for a moment (spin.h). Not with the GIL. */
+void asyncuring_port_spin(asyncuring_port *port);
+/* Read what the page cache has into the buffer whose address stands behind those of the ops:
+ * preadv2(2), RWF_NOWAIT (Linux 4.14). The count, or a negative errno; -EAGAIN if it would have to
+ * wait, -EOPNOTSUPP if file, kernel or C library do not have it. With the GIL: it is a short copy.
+ */
+int64_t asyncuring_port_read_cached(asyncuring_port *port, int fd, uint64_t length,
+                                    uint64_t offset);
 
 /* statx(2) STATX_DIOALIGN (Linux 6.1): the alignment O_DIRECT wants of memory and of offsets and
  * lengths, in bytes. 0, or a negative errno; -EOPNOTSUPP if the file does not report one. */

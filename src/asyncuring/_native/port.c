@@ -4,8 +4,10 @@
  * about to ring the doorbell when the loop has already seen that completion and detached. Detached
  * ports are kept for the next loop instead; a late ring is then a spurious wake-up, no more.
  */
+#define _GNU_SOURCE /* preadv2 */
 #include "driver.h"
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 struct asyncuring_port {
     struct queue completions; /* producers: the driver's threads; consumer: the loop */
@@ -40,7 +42,7 @@ static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, i
     if (*error == 0) {
         port->staging = calloc(outstanding, sizeof *port->staging);
         bool created = queue_create(&port->completions, log2, sizeof(asyncuring_completion));
-        port->addresses = calloc(outstanding, sizeof *port->addresses);
+        port->addresses = calloc(outstanding + 1, sizeof *port->addresses);
         *error = created && port->staging && port->addresses ? 0 : ENOMEM;
     }
     if (*error != 0) {
@@ -141,18 +143,24 @@ static bool has_completion(const void *port)
 }
 
 /* Ops were submitted. Before the loop goes to sleep: perhaps they are done in a moment. */
-static void port_look_for_completions(asyncuring_port *port)
+static bool spin_may_pay(asyncuring_port *port)
 {
     struct spinning *spinning = &port->driver->spinning;
-    if (!has_completion(port) && spin_is_due(&port->spin, spinning) &&
-        !atomic_exchange_explicit(&spinning->loop, true, memory_order_relaxed)) {
-        spin_until(&port->spin, spinning, has_completion, port);
-        atomic_store_explicit(&spinning->loop, false, memory_order_relaxed);
-    }
+    return !has_completion(port) && spin_is_due(&port->spin, spinning) &&
+           !atomic_load_explicit(&spinning->loop, memory_order_relaxed);
 }
 
-unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
-                                  asyncuring_completion *out, unsigned limit, int rung)
+void asyncuring_port_spin(asyncuring_port *port)
+{
+    struct spinning *spinning = &port->driver->spinning;
+    if (atomic_exchange_explicit(&spinning->loop, true, memory_order_relaxed))
+        return;
+    spin_until(&port->spin, spinning, has_completion, port);
+    atomic_store_explicit(&spinning->loop, false, memory_order_relaxed);
+}
+
+int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
+                             unsigned limit, int rung)
 {
     if (staged > 0) {
         for (unsigned i = 0; i < staged; i++)
@@ -167,8 +175,8 @@ unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
     port->armed = false;
     if (rung)
         doorbell_wait(&port->doorbell);
-    if (staged > 0)
-        port_look_for_completions(port);
+    if (staged > 0 && spin_may_pay(port))
+        return ASYNCURING_SOON;
 
     unsigned count = 0;
     for (;;) {
@@ -178,10 +186,22 @@ unsigned asyncuring_port_exchange(asyncuring_port *port, unsigned staged,
             queue_pop(&port->completions);
         }
         if (count == limit || port->armed)
-            return count;
+            return (int)count;
         doorbell_arm(&port->doorbell);
         port->armed = true; /* and look once more: see doorbell.h */
     }
+}
+
+int64_t asyncuring_port_read_cached(asyncuring_port *port, int fd, uint64_t length, uint64_t offset)
+{
+#ifdef RWF_NOWAIT
+    struct iovec whole = {.iov_base = port->addresses[2 * port->depth], .iov_len = length};
+    ssize_t count = preadv2(fd, &whole, 1, (off_t)offset, RWF_NOWAIT);
+    return count < 0 ? -errno : count;
+#else
+    (void)port, (void)fd, (void)length, (void)offset;
+    return -EOPNOTSUPP;
+#endif
 }
 
 int asyncuring_direct_alignment(int fd, uint32_t *memory, uint32_t *offset)
