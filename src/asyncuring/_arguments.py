@@ -18,13 +18,25 @@ if TYPE_CHECKING:
     else:
         from typing_extensions import Buffer
 
-__all__ = ["OFFSET_MAX", "byte_view", "checked_offset", "pinned", "pinned_requests"]
+__all__ = [
+    "OFFSET_MAX",
+    "PIN_ERRORS",
+    "PLAIN_TYPES",
+    "byte_view",
+    "checked_offset",
+    "pinned_requests",
+    "refuse_objects",
+    "unusable",
+]
 
 # loff_t is signed, and io_uring takes its -1 for "the current position" (io_uring_enter(2)).
 OFFSET_MAX = 2**63 - 1
 
 # Buffers of these types hold plain data; others are asked whether they hold Python objects.
-_PLAIN_TYPES = frozenset({bytearray, bytes, array.array, mmap.mmap})
+PLAIN_TYPES = frozenset({bytearray, bytes, array.array, mmap.mmap})
+
+# What pinning raises for a buffer that cannot be used; `unusable` says it better.
+PIN_ERRORS = (TypeError, ValueError, BufferError)
 
 # In the format of a buffer of structures: `T{<q:Offset:O:value:}`.
 _FIELD_NAME = re.compile(":[^:]*:")
@@ -39,14 +51,14 @@ def checked_offset(off: int) -> int:
     return off
 
 
-def pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:
+def _pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:
     """Export `buf` for as long as the result lives; TypeError, BufferError or ValueError."""
     try:
         pinned = pin(buf, writable)
-    except (TypeError, ValueError, BufferError) as error:
-        raise _unusable(buf, error) from None
-    if type(buf) not in _PLAIN_TYPES:
-        _refuse_objects(buf)
+    except PIN_ERRORS as error:
+        raise unusable(buf, error) from None
+    if type(buf) not in PLAIN_TYPES:
+        refuse_objects(buf)
     return pinned
 
 
@@ -55,7 +67,7 @@ def pinned_requests(
 ) -> list[tuple[Any, int]]:
     """Pin the buffer and check the offset of each request; the errors of both."""
     try:
-        return [(pinned(pin, buf, writable), checked_offset(off)) for buf, off in requests]
+        return [(_pinned(pin, buf, writable), checked_offset(off)) for buf, off in requests]
     except (TypeError, ValueError):
         for request in cast("Sequence[object]", requests):
             if not isinstance(request, tuple) or len(request) != 2:  # noqa: PLR2004  a pair
@@ -64,7 +76,7 @@ def pinned_requests(
         raise
 
 
-def _refuse_objects(buf: Buffer) -> None:
+def refuse_objects(buf: Buffer) -> None:
     """Bytes of a file must never become pointers to Python objects."""
     with memoryview(buf) as view:
         if "O" in _FIELD_NAME.sub("", view.format):
@@ -72,7 +84,7 @@ def _refuse_objects(buf: Buffer) -> None:
             raise TypeError(message)
 
 
-def _unusable(buf: Buffer, error: Exception) -> Exception:
+def unusable(buf: Buffer, error: Exception) -> Exception:
     """Say which of the three things is wrong with `buf`."""
     kind = type(buf).__name__
     try:
@@ -89,14 +101,14 @@ def _unusable(buf: Buffer, error: Exception) -> Exception:
 
 
 def byte_view(buf: Buffer) -> memoryview:
-    """View any C-contiguous buffer as bytes, without a copy; the errors of `pinned` otherwise."""
+    """View any C-contiguous buffer as bytes, without a copy; the errors of `read_at` otherwise."""
     try:
         with memoryview(buf) as view:
             contiguous = view.c_contiguous
     except (TypeError, ValueError, BufferError) as error:
-        raise _unusable(buf, error) from None
+        raise unusable(buf, error) from None
     if not contiguous:
-        raise _unusable(buf, BufferError())
-    _refuse_objects(buf)
+        raise unusable(buf, BufferError())
+    refuse_objects(buf)
     # memoryview.cast knows neither structures nor arrays of no elements.
     return PickleBuffer(buf).raw()

@@ -11,6 +11,7 @@ __all__ = [
     "DriverUnavailableError",
     "EndOfFileError",
     "ForkedProcessError",
+    "alignment_detail",
     "is_cancelled",
     "os_error",
 ]
@@ -84,3 +85,14 @@ def os_error(result: int, name: str | bytes, detail: str = "") -> OSError:
 def is_cancelled(result: int) -> bool:
     """Whether a request that we asked the kernel to cancel was in fact cancelled."""
     return result in _CANCELLED_RESULTS
+
+
+def alignment_detail(alignment: tuple[int, int] | None, length: int, off: int) -> str:
+    """Say what O_DIRECT wants of memory, and of offsets and lengths, in bytes; None: nobody knows."""
+    if alignment is None:
+        return "with direct=True the file system wants aligned buffers, offsets and lengths"
+    memory, offset = alignment
+    return (
+        f"with direct=True this file wants buffers aligned to {memory} bytes, and offsets and "
+        f"lengths that are multiples of {offset} (got offset {off}, length {length})"
+    )
