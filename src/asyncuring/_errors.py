@@ -88,7 +88,7 @@ def is_cancelled(result: int) -> bool:
 
 
 def alignment_detail(alignment: tuple[int, int] | None, length: int, off: int) -> str:
-    """Say what O_DIRECT wants of memory, and of offsets and lengths, in bytes; None: nobody knows."""
+    """Say what O_DIRECT wants of memory and of offsets, in bytes; None: nobody can tell."""
     if alignment is None:
         return "with direct=True the file system wants aligned buffers, offsets and lengths"
     memory, offset = alignment
