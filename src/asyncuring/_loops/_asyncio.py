@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncuring._errors import CANCELLED
@@ -75,13 +76,19 @@ class AsyncioLoop:
 
     keeps_results = False
     withdraw: Callable[[asyncio.Future[int]], object]
+    new_waiter: Callable[[], asyncio.Future[int]]
+    resume: Callable[[asyncio.Future[int], int], None]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Adapt `loop`, which is running in this thread."""
         self._loop = loop
-        self.new_waiter = loop.create_future
-        # uvloop's handles are cheap.
-        self.resume = _resume_at_once if isinstance(loop, asyncio.BaseEventLoop) else _resume_soon
+        if isinstance(loop, asyncio.BaseEventLoop):
+            # What its create_future does, in half the time.
+            self.new_waiter = partial(asyncio.Future, loop=loop)
+            self.resume = _resume_at_once
+        else:  # uvloop, whose futures and handles are cheap
+            self.new_waiter = loop.create_future
+            self.resume = _resume_soon
         self.at_tick_end = loop.call_soon
         self.call_threadsafe = loop.call_soon_threadsafe
         self.is_closed = loop.is_closed
