@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from asyncuring._runtime import DriverName
 
-DRIVERS = ["uring", "threads"]
+DRIVERS = ["uring", "uring-local", "threads"]
 PATTERN = bytes(range(256)) * 64
 
 
@@ -65,7 +65,7 @@ def uring(why_no_uring: str) -> DriverName:
 @pytest.fixture(params=DRIVERS)
 def driver(request: pytest.FixtureRequest) -> DriverName:
     """A driver, by name."""
-    if request.param == "uring":
+    if request.param != "threads":
         request.getfixturevalue("uring")
     return cast("DriverName", request.param)
 

@@ -261,16 +261,19 @@ def test_invariant_08_a_driver_asked_for_by_name_never_falls_back(file: Path) ->
     from tests.refusal import refuse
     refuse("io_uring_setup", errno.EPERM)
     async def main():
-        try:
-            await asyncuring.open_file(path, driver="uring")
-        except asyncuring.DriverUnavailableError as error:
-            print("refused")
+        for name in "uring", "uring-local":
+            try:
+                await asyncuring.open_file(path, driver=name)
+            except asyncuring.DriverUnavailableError as error:
+                print("refused", error.driver)
         async with await asyncuring.open_file(path):
             print(asyncuring.statistics().driver, asyncuring.statistics().reason)
     asyncio.run(main())
     """
     said = output_of(source, "", file)
-    assert said.startswith("refused\nthreads io_uring does not work here: ")
+    assert said.startswith(
+        "refused uring\nrefused uring-local\nthreads io_uring does not work here: "
+    )
 
 
 def test_invariant_09_python_state_is_touched_by_its_loops_thread_alone(

@@ -170,6 +170,18 @@ def test_ops_of_a_loop_that_was_closed_keep_their_buffer_until_they_are_cancelle
     LOOPS["asyncio"](uring_file.aclose)
 
 
+def test_ops_of_a_thread_that_has_ended_are_drained_by_another(
+    driver: DriverName, fifo: Path
+) -> None:
+    buf = bytearray(4)
+    leaver = ThreadPoolExecutor(1)
+    uring_file = leaver.submit(left_in_flight, fifo, driver, buf).result()
+    leaver.shutdown()  # with that thread the kernel loses whom it would have told
+    assert 0 in (asyncuring.statistics().in_flight for _ in range(100_000))
+    assert not is_pinned(buf)
+    LOOPS["asyncio"](uring_file.aclose)
+
+
 def test_a_file_is_closed_although_a_loop_was_closed_before(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:

@@ -43,6 +43,7 @@ def test_report_says_what_runs_here_and_why(capsys: pytest.CaptureFixture[str]) 
     rows = rows_of(text)
     assert text.startswith(f"asyncuring {__version__}\n")
     assert rows["works here"].startswith("yes")
+    assert rows["driver='uring-local'"].startswith("works here, too")
     assert rows["driver"] == "uring"
     assert rows["reason"] == "io_uring works here"
     assert "READ yes" in rows["used"]

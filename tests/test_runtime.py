@@ -52,7 +52,7 @@ def test_a_driver_lives_from_the_first_file_to_the_last(
     async def main() -> None:
         first = await open_file(file, driver=driver, cached_reads="ring")
         during = threads()
-        assert during > 0
+        assert (during == 0) == (driver == "uring-local")
         second = await open_file(file, driver=driver, cached_reads="ring")
         assert threads() == during
         await first.aclose()
@@ -89,10 +89,11 @@ def test_statistics_count_what_was_done(run: Run, driver: DriverName, file: Path
         assert after.ops_submitted - before.ops_submitted == 12
         assert (after.in_flight, after.backlog) == (0, 0)
         assert after.wakeups >= before.wakeups
-        assert (after.enters > before.enters) == (driver == "uring")
+        assert (after.enters > before.enters) == (driver != "threads")
         (one,) = after.drivers
         assert (one.driver, one.loops) == (driver, 1)
-        assert one.rings > 0
+        # Where the loop's own thread does it, nobody wakes a loop for what the page cache has.
+        assert one.rings > 0 or driver == "uring-local"
         with pytest.raises(dataclasses.FrozenInstanceError):
             after.drivers = ()  # type: ignore[misc]
 

@@ -47,8 +47,10 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
         direct: bypass the page cache (O_DIRECT). Buffers, offsets and lengths must then be
             aligned as the file system wants it, mostly to 512 or 4096 bytes.
         permissions: of a file that is created, less the process's umask.
-        driver: "uring" (io_uring, or `DriverUnavailableError`), "threads" (native threads), or
-            None: io_uring if it works here, else threads; `statistics()` says which and why.
+        driver: "uring" (io_uring, one ring and its thread for all loops), "uring-local" (io_uring,
+            a ring for each loop, entered by the loop's own thread, Linux 5.8; both raise
+            `DriverUnavailableError` where they cannot run), "threads" (native threads), or None:
+            "uring" if it works here, else "threads"; `statistics()` says which and why.
         cached_reads: who copies what the page cache has. "ring": the driver, always. "inline": the
             calling thread, up to 64 KiB (preadv2(2), RWF_NOWAIT), what it refuses the driver.
             "auto": the calling thread while the loop has less than 32 operations under way, the

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import asyncuring
 
-from ._drivers.native import liburing_version, start_uring, supported_opcodes
+from ._drivers.native import liburing_version, start_uring, start_uring_local, supported_opcodes
 from ._runtime import DEPTH, THREADS
 
 if TYPE_CHECKING:
@@ -98,6 +98,15 @@ def _io_uring() -> Iterator[Row]:
             yield "the kernel's answer", f"{name}: {os.strerror(unavailable.errno)}"
     else:
         yield "works here", "yes: a ring was made, and a read went through it"
+        yield "driver='uring-local'", _uring_local()
+
+
+def _uring_local() -> str:
+    try:
+        start_uring_local().stop()
+    except asyncuring.DriverUnavailableError as unavailable:
+        return f"does not work here: {unavailable.cause}"
+    return "works here, too: a ring for each event loop, without a thread"
 
 
 def _opcodes() -> Iterator[Row]:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakSet
 
-from ._drivers.native import start_threads, start_uring
+from ._drivers.native import start_threads, start_uring, start_uring_local
 from ._errors import DriverUnavailableError, ForkedProcessError
 from ._loops import ClosedLoop, quick_loop_key, running_loop, running_loop_key
 from ._proactor import Proactor
@@ -51,7 +51,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-DriverName = Literal["uring", "threads"]
+DriverName = Literal["uring", "uring-local", "threads"]
 
 # The most ops that one loop has in the kernel. Measured: cached reads gain nothing beyond 64, an
 # NVMe disk little beyond 128; more only makes the kernel's queues, and so the unfairness, longer.
@@ -144,6 +144,12 @@ class LeasedDriver:
             self.driver.stop()  # with the lock held: nobody may be reading its counters
 
 
+_STARTS: dict[DriverName, Callable[[], Driver]] = {
+    "uring": start_uring,
+    "uring-local": start_uring_local,
+    "threads": lambda: start_threads(THREADS),
+}
+
 _lock = threading.Lock()
 _sweeping = threading.Lock()
 _in_use: dict[str, LeasedDriver] = {}
@@ -160,8 +166,8 @@ def lease(name: DriverName | None, tenant: Tenant) -> LeasedDriver:
         DriverUnavailableError: the driver that was asked for by name cannot run here.
         ValueError: there is no driver of that name.
     """
-    if name not in (None, "uring", "threads"):
-        message = f"there is no driver {name!r}; the drivers are 'uring' and 'threads'"
+    if name is not None and name not in _STARTS:
+        message = f"there is no driver {name!r}; the drivers are {', '.join(map(repr, _STARTS))}"
         raise ValueError(message)
     sweep()
     with _lock:
@@ -182,7 +188,7 @@ def _find_or_start(name: DriverName | None) -> LeasedDriver:
     found = _in_use.get(name)
     if found is not None:
         return found
-    return _start(start_uring() if name == "uring" else start_threads(THREADS), "asked for by name")
+    return _start(_STARTS[name](), "asked for by name")
 
 
 def _start(driver: Driver, reason: str) -> LeasedDriver:

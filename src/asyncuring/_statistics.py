@@ -18,7 +18,7 @@ class DriverStatistics:
     """What one running driver has done since it started.
 
     Attributes:
-        driver: its name: "uring" or "threads".
+        driver: its name: "uring", "uring-local" or "threads".
         reason: why it was chosen.
         loops: event loops that have a port with it.
         ops_submitted: operations handed to it.
@@ -26,7 +26,7 @@ class DriverStatistics:
         in_flight: operations that it has now.
         backlog: operations that wait for depth, or for the end of their loop's tick.
         enters: io_uring_enter(2) calls; 0 for "threads".
-        wakeups: times one of its threads slept and was woken.
+        wakeups: times one of its threads slept and was woken; 0 for "uring-local", which has none.
         rings: times it woke, or kept awake, an event loop.
         spins: times its thread, or an event loop, looked for work for up to 0.1 ms instead of
             going to sleep at once. Only "uring" does, while its operations are done as soon as

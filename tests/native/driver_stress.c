@@ -1,4 +1,4 @@
-/* Description: both drivers between several event loops that come and go.
+/* Description: every driver between several event loops that come and go.
  *
  * Each loop is a thread that attaches a port, and then, tick after tick, stages ops on its own
  * blocks of one file, exchanges, checks what came back, and sleeps on the port's fd. Reads must
@@ -8,7 +8,7 @@
  * the right data; nobody sleeps through a completion (the watchdog ends a hang); nobody is left
  * armed twice.
  *
- * Usage: driver_stress SECONDS. Skips the uring driver where it cannot run, unless
+ * Usage: driver_stress SECONDS. Skips the drivers with a ring where they cannot run, unless
  * ASYNCURING_REQUIRE_URING=1.
  */
 #include "driver.h"
@@ -123,7 +123,7 @@ static void stage_something(struct loop *self, struct slot *slot)
     if (opcode == ASYNCURING_OP_CLOSE)
         op->fd = slot->opened_fd;
     if (opcode == ASYNCURING_OP_OPEN) {
-        op->address = (uint64_t)(uintptr_t) "/dev/null";
+        op->address = (uint64_t)(uintptr_t)"/dev/null";
         op->argument = O_RDONLY | O_CLOEXEC;
     }
 }
@@ -370,10 +370,22 @@ static void live(const char *name, asyncuring_driver *driver, unsigned threads)
            (unsigned long)ops);
 }
 
+static asyncuring_driver *start_with_ring(const char *name,
+                                          asyncuring_driver *(*start)(asyncuring_start_error *))
+{
+    const char *require = getenv("ASYNCURING_REQUIRE_URING");
+    asyncuring_start_error error = {0};
+    asyncuring_driver *driver = start(&error);
+    if (!driver && require && strcmp(require, "1") == 0)
+        CHECK(driver, "io_uring is required: %s", strerror(error.error));
+    if (!driver)
+        printf("driver_stress: %s skipped: %s\n", name, strerror(error.error));
+    return driver;
+}
+
 int main(int arguments_count, char **arguments)
 {
     double until = seconds_now() + (arguments_count > 1 ? atof(arguments[1]) : 1);
-    const char *require = getenv("ASYNCURING_REQUIRE_URING");
     asyncuring_start_error error = {0};
     do {
         watchdog_feed();
@@ -382,14 +394,16 @@ int main(int arguments_count, char **arguments)
         live("threads", driver, THREADS);
 
         watchdog_feed();
-        driver = asyncuring_uring_start(&error);
+        driver = start_with_ring("uring", asyncuring_uring_start);
         if (driver) {
             ring_for_nobody(driver);
             live("uring", driver, 1);
-        } else if (require && strcmp(require, "1") == 0)
-            CHECK(driver, "io_uring is required: %s", strerror(error.error));
-        else
-            printf("driver_stress: uring skipped: %s\n", strerror(error.error));
+        }
+
+        watchdog_feed();
+        driver = start_with_ring("uring-local", asyncuring_uring_local_start);
+        if (driver)
+            live("uring-local", driver, 0);
     } while (seconds_now() < until);
     return 0;
 }

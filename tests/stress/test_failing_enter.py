@@ -26,7 +26,7 @@ import asyncio, os, random, sys
 import asyncuring
 
 BLOCK, CLIENTS, ROUNDS = 512, 200, 6
-path, fifo = sys.argv[1:]
+driver, path, fifo = sys.argv[1:]
 
 def content(block, version):
     return block.to_bytes(4, "little") * 64 + version.to_bytes(4, "little") * 64
@@ -51,8 +51,8 @@ async def cancelled(uring_file):
 async def main():
     done = []
     async with (
-        await asyncuring.open_file(path, "w+", driver="uring", cached_reads="ring") as uring_file,
-        await asyncuring.open_file(fifo, "r+", driver="uring", cached_reads="ring") as empty,
+        await asyncuring.open_file(path, "w+", driver=driver, cached_reads="ring") as uring_file,
+        await asyncuring.open_file(fifo, "r+", driver=driver, cached_reads="ring") as empty,
     ):
         for _ in range(3):
             await cancelled(empty)
@@ -72,10 +72,10 @@ FILL_THE_QUEUE = """
 import asyncio, sys
 import asyncuring
 
-path, _ = sys.argv[1:]
+driver, path, _ = sys.argv[1:]
 
 async def main():
-    opening = asyncuring.open_file(path, "w+", driver="uring", cached_reads="ring")
+    opening = asyncuring.open_file(path, "w+", driver=driver, cached_reads="ring")
     async with await opening as uring_file:
         await uring_file.write_at(b"page", 0)
         # strace counts the enter of the ring's first read, too: the next one fails.
@@ -97,10 +97,10 @@ FAIL_FOR_GOOD = """
 import asyncio, errno, os, sys
 import asyncuring
 
-path, _ = sys.argv[1:]
+driver, path, _ = sys.argv[1:]
 
 async def main():
-    uring_file = await asyncuring.open_file(path, "w+", driver="uring", cached_reads="ring")
+    uring_file = await asyncuring.open_file(path, "w+", driver=driver, cached_reads="ring")
     await uring_file.write_at(b"page", 0)
     errors = []
     for _ in range(20):
@@ -141,13 +141,16 @@ def strace() -> str:
     return program
 
 
-def run_failing(
-    strace: str, program: str, failing: str, tmp_path: Path, fifo: Path
+def run_failing(  # noqa: PLR0913, PLR0917
+    strace: str, driver: str, program: str, failing: str, tmp_path: Path, fifo: Path
 ) -> subprocess.CompletedProcess[str]:
     command = [strace, "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=io_uring_enter"]
     command += ["-e", f"inject=io_uring_enter:{failing}"]
     return subprocess.run(
-        [*command, sys.executable, "-W", "error", "-c", program, str(tmp_path / "file"), str(fifo)],
+        [
+            *(*command, sys.executable, "-W", "error", "-c", program),
+            *(driver, str(tmp_path / "file"), str(fifo)),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -155,33 +158,41 @@ def run_failing(
     )
 
 
+@pytest.fixture(params=["uring", "uring-local"])
+def ring_driver(request: pytest.FixtureRequest) -> str:
+    """A driver that enters a ring, by name."""
+    return str(request.param)
+
+
 @pytest.mark.parametrize("error", ["EAGAIN", "EINTR", "EBUSY"])
 @pytest.mark.parametrize("when", ["3+5", "2+2", "20..300"], ids=["fifth", "second", "long"])
-def test_passing_errors_of_enter_lose_nothing(
-    strace: str, error: str, when: str, tmp_path: Path, fifo: Path
+def test_passing_errors_of_enter_lose_nothing(  # noqa: PLR0913, PLR0917
+    strace: str, ring_driver: str, error: str, when: str, tmp_path: Path, fifo: Path
 ) -> None:
-    done = run_failing(strace, READ_AND_WRITE, f"error={error}:when={when}", tmp_path, fifo)
+    done = run_failing(
+        strace, ring_driver, READ_AND_WRITE, f"error={error}:when={when}", tmp_path, fifo
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
     assert f" {error} " in (tmp_path / "trace").read_text()
 
 
 def test_a_full_submission_queue_waits(strace: str, tmp_path: Path, fifo: Path) -> None:
     failing = "error=EAGAIN:when=40..340"
-    done = run_failing(strace, FILL_THE_QUEUE, failing, tmp_path, fifo)
+    done = run_failing(strace, "uring", FILL_THE_QUEUE, failing, tmp_path, fifo)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 def test_an_enter_that_fails_for_good_fails_every_op_and_files_can_be_closed(
-    strace: str, tmp_path: Path, fifo: Path
+    strace: str, ring_driver: str, tmp_path: Path, fifo: Path
 ) -> None:
-    done = run_failing(strace, FAIL_FOR_GOOD, "error=EPERM:when=15+", tmp_path, fifo)
+    done = run_failing(strace, ring_driver, FAIL_FOR_GOOD, "error=EPERM:when=15+", tmp_path, fifo)
     said = "asyncuring: io_uring_enter: Operation not permitted; every further operation fails\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", said)
 
 
 def test_an_enter_that_always_wants_another_try_is_a_refusal(
-    strace: str, tmp_path: Path, fifo: Path
+    strace: str, ring_driver: str, tmp_path: Path, fifo: Path
 ) -> None:
-    done = run_failing(strace, READ_AND_WRITE, "error=EAGAIN", tmp_path, fifo)
+    done = run_failing(strace, ring_driver, READ_AND_WRITE, "error=EAGAIN", tmp_path, fifo)
     assert done.returncode == 1
-    assert "the 'uring' driver cannot run here (EAGAIN)" in done.stderr
+    assert f"the {ring_driver!r} driver cannot run here (EAGAIN)" in done.stderr

@@ -1,4 +1,4 @@
-"""The drivers in C: `uring` and `threads`. The only file that talks to `_native._core`."""
+"""The drivers in C, and the only file that talks to `_native._core`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ __all__ = [
     "liburing_version",
     "start_threads",
     "start_uring",
+    "start_uring_local",
     "supported_opcodes",
 ]
 
@@ -134,12 +135,12 @@ def _io_uring_disabled() -> int:
         return 0
 
 
-def _unavailable(number: int) -> DriverUnavailableError:
+def _unavailable(name: str, number: int) -> DriverUnavailableError:
     cause, remedy = _CAUSES.get(number, _OTHER)
     disabled = _io_uring_disabled() if number == errno.EPERM else 0
     if disabled:
         cause, remedy = _DISABLED[0].format(value=disabled), _DISABLED[1]
-    return DriverUnavailableError("uring", cause, remedy, number)
+    return DriverUnavailableError(name, cause, remedy, number)
 
 
 def start_uring() -> NativeDriver:
@@ -148,13 +149,26 @@ def start_uring() -> NativeDriver:
     Raises:
         DriverUnavailableError: with the likely cause and its remedy.
     """
+    return _start_ring("uring", lib.asyncuring_uring_start)
+
+
+def start_uring_local() -> NativeDriver:
+    """Start the driver without a thread: each port gets a ring of its own.
+
+    Raises:
+        DriverUnavailableError: with the likely cause and its remedy.
+    """
+    return _start_ring("uring-local", lib.asyncuring_uring_local_start)
+
+
+def _start_ring(name: str, start: Callable[[Any], Any]) -> NativeDriver:
     if not lib.asyncuring_has_uring():
-        raise DriverUnavailableError("uring", *_NOT_BUILT)
+        raise DriverUnavailableError(name, *_NOT_BUILT)
     error = ffi.new("asyncuring_start_error *")
-    driver = lib.asyncuring_uring_start(error)
+    driver = start(error)
     if driver == ffi.NULL:
-        raise _unavailable(error.error)
-    return NativeDriver("uring", driver)
+        raise _unavailable(name, error.error)
+    return NativeDriver(name, driver)
 
 
 def start_threads(threads: int) -> NativeDriver:

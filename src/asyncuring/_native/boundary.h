@@ -74,6 +74,7 @@ int asyncuring_uring_probe(uint8_t *supported, unsigned count);
 
 /* Start a driver and its threads; NULL and *error on failure. */
 asyncuring_driver *asyncuring_uring_start(asyncuring_start_error *error);
+asyncuring_driver *asyncuring_uring_local_start(asyncuring_start_error *error);
 asyncuring_driver *asyncuring_threads_start(unsigned threads, asyncuring_start_error *error);
 /* Stop the threads and free everything. Every port must be detached. */
 void asyncuring_driver_stop(asyncuring_driver *driver);
@@ -102,7 +103,7 @@ char **asyncuring_port_addresses(asyncuring_port *port);
 enum { ASYNCURING_SOON = -1 };
 int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
                              unsigned limit, int rung);
-/* Look for completions for a moment (spin.h). Not with the GIL. */
+/* Look for completions for a moment (spin.h), or do what takes longer. Not with the GIL. */
 void asyncuring_port_spin(asyncuring_port *port);
 /* Read what the page cache has into the buffer whose address stands behind those of the ops:
  * preadv2(2), RWF_NOWAIT (Linux 4.14). The count, or a negative errno; -EAGAIN if it would have to

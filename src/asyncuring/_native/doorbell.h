@@ -34,7 +34,8 @@ static inline int doorbell_create(struct doorbell *doorbell, bool blocking)
     atomic_init(&doorbell->sleepers, 0);
     doorbell->fd = doorbell->ring_fd = -1;
 #ifdef __linux__
-    doorbell->fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE | (blocking ? 0 : EFD_NONBLOCK));
+    /* Several sleepers: one ring wakes one of them. */
+    doorbell->fd = eventfd(0, EFD_CLOEXEC | (blocking ? EFD_SEMAPHORE : EFD_NONBLOCK));
     doorbell->ring_fd = doorbell->fd;
     return doorbell->fd < 0 ? errno : 0;
 #else

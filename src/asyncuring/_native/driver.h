@@ -20,6 +20,20 @@
 struct driver_kind {
     void (*stop)(asyncuring_driver *driver);    /* join the threads, free what the kind owns */
     void (*abandon)(asyncuring_driver *driver); /* forked child: close the kind's fds */
+    /* NULL: ops of all ports go into the driver's queue. */
+    const struct port_kind *ports;
+};
+
+/* Ports that carry out their ops themselves. */
+struct port_kind {
+    int (*open)(asyncuring_port *port);     /* 0 or an errno */
+    void (*close)(asyncuring_port *port);   /* also after `open` has failed */
+    void (*abandon)(asyncuring_port *port); /* forked child: close the fds */
+    /* asyncuring_port_exchange, when the addresses are in place; and what comes after its
+     * ASYNCURING_SOON, without the GIL. */
+    int (*exchange)(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
+                    unsigned limit, int rung);
+    void (*go_on)(asyncuring_port *port);
 };
 
 struct asyncuring_driver {

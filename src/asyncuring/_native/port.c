@@ -5,22 +5,9 @@
  * ports are kept for the next loop instead; a late ring is then a spurious wake-up, no more.
  */
 #define _GNU_SOURCE /* preadv2 */
-#include "driver.h"
+#include "port.h"
 #include <sys/syscall.h>
 #include <sys/uio.h>
-
-struct asyncuring_port {
-    struct queue completions; /* producers: the driver's threads; consumer: the loop */
-    struct doorbell doorbell;
-    asyncuring_driver *driver;
-    asyncuring_op *staging;
-    char **addresses;
-    asyncuring_port *next_idle;
-    unsigned index;
-    unsigned depth;
-    struct spin spin;
-    bool armed; /* the loop's own memory of having armed the doorbell */
-};
 
 static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, int *error)
 {
@@ -38,6 +25,8 @@ static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, i
         return NULL;
     }
     asyncuring_port *port = memset(memory, 0, sizeof(asyncuring_port));
+    port->driver = driver;
+    port->depth = depth;
     *error = doorbell_create(&port->doorbell, false);
     if (*error == 0) {
         port->staging = calloc(outstanding, sizeof *port->staging);
@@ -45,12 +34,12 @@ static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, i
         port->addresses = calloc(outstanding + 1, sizeof *port->addresses);
         *error = created && port->staging && port->addresses ? 0 : ENOMEM;
     }
+    if (*error == 0 && driver->kind->ports)
+        *error = driver->kind->ports->open(port);
     if (*error != 0) {
         port_destroy(port);
         return NULL;
     }
-    port->driver = driver;
-    port->depth = depth;
     port->index = driver->ports_count++;
     driver->reserved += outstanding;
     /* release: partner of driver_port_of. */
@@ -86,6 +75,8 @@ void asyncuring_port_detach(asyncuring_port *port)
 
 void port_destroy(asyncuring_port *port)
 {
+    if (port->driver->kind->ports)
+        port->driver->kind->ports->close(port);
     queue_destroy(&port->completions);
     doorbell_destroy(&port->doorbell);
     free(port->staging);
@@ -95,6 +86,8 @@ void port_destroy(asyncuring_port *port)
 
 void port_abandon(asyncuring_port *port)
 {
+    if (port->driver->kind->ports)
+        port->driver->kind->ports->abandon(port);
     doorbell_destroy(&port->doorbell);
 }
 
@@ -153,6 +146,10 @@ static bool spin_may_pay(asyncuring_port *port)
 void asyncuring_port_spin(asyncuring_port *port)
 {
     struct spinning *spinning = &port->driver->spinning;
+    if (port->driver->kind->ports) {
+        port->driver->kind->ports->go_on(port);
+        return;
+    }
     if (atomic_exchange_explicit(&spinning->loop, true, memory_order_relaxed))
         return;
     spin_until(&port->spin, spinning, has_completion, port);
@@ -162,9 +159,11 @@ void asyncuring_port_spin(asyncuring_port *port)
 int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
                              unsigned limit, int rung)
 {
+    for (unsigned i = 0; i < staged; i++)
+        port->staging[i].address = (uintptr_t)port->addresses[i];
+    if (port->driver->kind->ports)
+        return port->driver->kind->ports->exchange(port, staged, out, limit, rung);
     if (staged > 0) {
-        for (unsigned i = 0; i < staged; i++)
-            port->staging[i].address = (uintptr_t)port->addresses[i];
         queue_push(&port->driver->ops, port->staging, staged);
         doorbell_ring(&port->driver->doorbell);
     }

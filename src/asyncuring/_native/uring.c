@@ -20,8 +20,6 @@
 #define DOORBELL_USER_DATA 0
 /* After an error that may pass (EAGAIN, ENOMEM) with nothing to reap: try again after this. */
 #define RETRY_NANOSECONDS 1000000
-/* What read(2) and write(2) transfer at most in one call (man 2 read, NOTES). */
-#define TRANSFER_MAX 0x7ffff000u
 
 struct ring_thread {
     asyncuring_driver *driver;
@@ -43,48 +41,6 @@ struct ring_thread {
     bool reported;
     asyncuring_start_error start;
 };
-
-/* ---- one op to one SQE ---- */
-
-static void prepare(struct io_uring_sqe *sqe, const asyncuring_op *op)
-{
-    sqe->user_data = op->token;
-    sqe->fd = op->fd;
-    switch (op->opcode) {
-    case ASYNCURING_OP_READ:
-    case ASYNCURING_OP_WRITE:
-        sqe->opcode = op->opcode == ASYNCURING_OP_READ ? IORING_OP_READ : IORING_OP_WRITE;
-        sqe->addr = op->address;
-        sqe->len = op->length < TRANSFER_MAX ? (uint32_t)op->length : TRANSFER_MAX;
-        sqe->off = op->argument;
-        break;
-    case ASYNCURING_OP_FSYNC:
-        sqe->opcode = IORING_OP_FSYNC;
-        break;
-    case ASYNCURING_OP_FDATASYNC:
-        sqe->opcode = IORING_OP_FSYNC;
-        sqe->fsync_flags = IORING_FSYNC_DATASYNC;
-        break;
-    case ASYNCURING_OP_OPEN:
-        sqe->opcode = IORING_OP_OPENAT;
-        sqe->fd = AT_FDCWD;
-        sqe->addr = op->address;
-        sqe->open_flags = (uint32_t)op->argument;
-        sqe->len = (uint32_t)op->length;
-        break;
-    case ASYNCURING_OP_CLOSE:
-        sqe->opcode = IORING_OP_CLOSE;
-        break;
-    case ASYNCURING_OP_CANCEL:
-        sqe->opcode = IORING_OP_ASYNC_CANCEL;
-        sqe->fd = -1;
-        sqe->addr = op->argument;
-        break;
-    default:
-        sqe->opcode = IORING_OP_NOP;
-        break;
-    }
-}
 
 /* ---- delivery ---- */
 
@@ -138,7 +94,7 @@ static unsigned take_batch(struct ring_thread *self)
     else if (room > 0)
         room--; /* for the doorbell's read, unless that is there already */
     while (count < room && self->in_kernel < self->in_kernel_max && (op = queue_front(ops))) {
-        prepare(ring_sqe(&self->ring), op);
+        ring_prepare(&self->ring, op);
         queue_pop(ops);
         self->in_kernel++;
         count++;
@@ -148,9 +104,7 @@ static unsigned take_batch(struct ring_thread *self)
 
 static void fail(struct ring_thread *self, uint64_t token, int fd_to_close)
 {
-    /* Closing is the one op that nobody can do without, and it needs no ring. */
-    bool closed = fd_to_close >= 0 && close(fd_to_close) == 0;
-    deliver(self, token, closed ? 0 : -self->broken);
+    deliver(self, token, ring_result_without(self->broken, fd_to_close));
 }
 
 /* io_uring_enter failed for good (a seccomp filter installed later, say): what the kernel has not
@@ -309,7 +263,7 @@ static void *ring_run(void *argument)
 {
     struct ring_thread *self = argument;
     /* Created here: with SINGLE_ISSUER the creating thread is the only one that may submit. */
-    int created = ring_create(&self->ring, &self->start);
+    int created = ring_create_tried(&self->ring, RING_OF_ONE_THREAD, &self->start);
     report_start(self);
     if (created < 0)
         return NULL;

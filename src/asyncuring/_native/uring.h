@@ -1,4 +1,5 @@
-/* What the ring's creation (uring_create.c) and its thread (uring.c) share. */
+/* What a ring's creation (uring_create.c), its SQEs (uring_sqe.c) and those who own one (uring.c,
+ * uring_local.c) share. */
 #pragma once
 #include "boundary.h"
 #include <liburing.h>
@@ -12,16 +13,32 @@
 #define RING_CQ_ENTRIES 4096
 /* The same where a user may lock 64 KiB of memory: once the default, in containers often still. */
 #define RING_CQ_ENTRIES_FEW 1024
+/* All that a port may have outstanding: its ops and cancels fit in at once. */
+#define RING_PORT_SQ_ENTRIES 512
+#define RING_PORT_CQ_ENTRIES 1024
 
 /* A zeroed SQE: liburing 2.3 hands out the stale one of the last round. */
 static inline struct io_uring_sqe *ring_sqe(struct io_uring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
     if (!sqe)
-        abort(); /* take_batch leaves room, also for the doorbell's read */
+        abort(); /* its owner leaves room, also for his own purposes */
     memset(sqe, 0, sizeof *sqe);
     return sqe;
 }
 
-/* 0, or -1 and *error. The calling thread is the only one that may submit to the ring. */
-int ring_create(struct io_uring *ring, asyncuring_start_error *error);
+/* The next SQE is `op`. */
+void ring_prepare(struct io_uring *ring, const asyncuring_op *op);
+/* The result of an op that no ring carries out, for that is broken: `error`. But closing is what
+ * nobody can do without, and it needs no ring; fd_to_close: -1 for every other op. */
+int64_t ring_result_without(int error, int fd_to_close);
+
+/* Who may enter, and how large it is. */
+enum ring_kind {
+    RING_OF_ONE_THREAD, /* the creating thread alone, which hears of completions by entering */
+    RING_OF_A_PORT      /* any thread, one at a time; completions come without entering */
+};
+/* 0, or -1 and *error. */
+int ring_create(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error);
+/* The same, and the ring has done a real read. */
+int ring_create_tried(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* memfd_create, liburing.h */
 #include "uring.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -22,33 +23,47 @@
 #define IORING_SETUP_DEFER_TASKRUN (1U << 13)
 #endif
 
+#ifndef IORING_SETUP_TASKRUN_FLAG
+#define IORING_SETUP_TASKRUN_FLAG (1U << 9)
+#endif
+
 /* Newest first; a kernel that does not know a flag answers EINVAL. DEFER_TASKRUN (6.1) runs
- * completions when we enter and not by interrupting us; COOP_TASKRUN (5.19) nearly so. */
-static int create_with_newest_flags(struct io_uring *ring, unsigned cq_entries)
+ * completions when the thread enters that the ring belongs to, and not by interrupting it;
+ * COOP_TASKRUN (5.19) nearly so, with any system call of the thread that submitted. */
+static const unsigned flags_of_one_thread[] = {
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN, IORING_SETUP_COOP_TASKRUN, 0};
+/* A port is handed from loop to loop, and what is left of a loop that is gone is drained by another
+ * thread. Neither is possible with SINGLE_ISSUER, nor the latter with DEFER_TASKRUN. */
+static const unsigned flags_of_a_port[] = {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+                                           0};
+
+static int create_with(struct io_uring *ring, enum ring_kind kind, unsigned cq_entries)
 {
-    static const unsigned flags[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-                                     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN,
-                                     IORING_SETUP_COOP_TASKRUN, 0};
-    int result = -EINVAL;
-    for (size_t i = 0; i < sizeof flags / sizeof *flags && result == -EINVAL; i++) {
-        struct io_uring_params params = {.flags = flags[i] | IORING_SETUP_CQSIZE,
+    const unsigned *flags = kind == RING_OF_A_PORT ? flags_of_a_port : flags_of_one_thread;
+    unsigned sq_entries = kind == RING_OF_A_PORT ? RING_PORT_SQ_ENTRIES : RING_SQ_ENTRIES;
+    for (;; flags++) {
+        struct io_uring_params params = {.flags = *flags | IORING_SETUP_CQSIZE,
                                          .cq_entries = cq_entries};
-        result = io_uring_queue_init_params(RING_SQ_ENTRIES, ring, &params);
+        int result = io_uring_queue_init_params(sq_entries, ring, &params);
+        if (result != -EINVAL || *flags == 0)
+            return result;
     }
-    return result;
 }
 
-static int create(struct io_uring *ring, asyncuring_start_error *error)
+int ring_create(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error)
 {
-    int result = create_with_newest_flags(ring, RING_CQ_ENTRIES);
-    if (result == -ENOMEM)
-        result = create_with_newest_flags(ring, RING_CQ_ENTRIES_FEW);
+    bool of_a_port = kind == RING_OF_A_PORT;
+    int result = create_with(ring, kind, of_a_port ? RING_PORT_CQ_ENTRIES : RING_CQ_ENTRIES);
+    if (result == -ENOMEM && !of_a_port)
+        result = create_with(ring, kind, RING_CQ_ENTRIES_FEW);
     if (result < 0) {
         *error = (asyncuring_start_error){ASYNCURING_STAGE_SETUP, -result};
         return -1;
     }
-    /* NODROP (5.5): a completion is never dropped. */
-    if (!(ring->features & IORING_FEAT_NODROP)) {
+    /* NODROP (5.5): a completion is never dropped. The flags of the completion queue (5.8): so that
+     * a port can say whether it sleeps. */
+    if (!(ring->features & IORING_FEAT_NODROP) || (of_a_port && !ring->cq.kflags)) {
         io_uring_queue_exit(ring);
         *error = (asyncuring_start_error){ASYNCURING_STAGE_FEATURES, ENOSYS};
         return -1;
@@ -92,9 +107,9 @@ static int first_read(struct io_uring *ring)
     return result;
 }
 
-int ring_create(struct io_uring *ring, asyncuring_start_error *error)
+int ring_create_tried(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error)
 {
-    if (create(ring, error) < 0)
+    if (ring_create(ring, kind, error) < 0)
         return -1;
     int result = first_read(ring);
     if (result == 0)

@@ -25,4 +25,9 @@ asyncuring_driver *asyncuring_uring_start(asyncuring_start_error *error)
     *error = (asyncuring_start_error){ASYNCURING_STAGE_SETUP, ENOSYS};
     return NULL;
 }
+
+asyncuring_driver *asyncuring_uring_local_start(asyncuring_start_error *error)
+{
+    return asyncuring_uring_start(error);
+}
 #endif

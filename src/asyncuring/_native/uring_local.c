@@ -1,0 +1,223 @@
+/* The `uring-local` driver: each port has an io_uring of its own, and there is no thread.
+ *
+ * The loop's thread enters its ring itself, once per exchange, with all that was staged. Reads that
+ * the page cache serves are copied meanwhile and reaped in the same exchange. Of the others the
+ * kernel tells through the port's doorbell, whose eventfd is registered with the ring: it is told
+ * not to while the loop is awake, and arming is to withdraw that (as in doorbell.h, and like there
+ * the loop looks once more).
+ *
+ * A submission queue with room for all that a port may have outstanding makes every batch fit, also
+ * when the kernel has refused the one before. Not only the loop's thread enters: a detached port
+ * goes to another loop, and what is left of a closed one is drained by whichever thread sweeps; one
+ * at a time.
+ */
+#define _GNU_SOURCE /* liburing.h */
+#include "port.h"
+#include "uring.h"
+#include <stdio.h>
+#include <time.h>
+
+/* After an error that may pass (EAGAIN, ENOMEM) with nothing to reap: try again after this. */
+#define RETRY_NANOSECONDS 1000000
+/* What is copied with the GIL: some 20 us' worth, less than a tick of the loop takes. */
+#define SHORT_BYTES (64 * 1024)
+
+#ifndef IORING_SQ_TASKRUN
+#define IORING_SQ_TASKRUN (1U << 2)
+#endif
+
+struct local_ring {
+    struct io_uring ring;
+    bool created;
+    int broken; /* an errno, once io_uring_enter failed for good */
+};
+
+/* ---- entering ---- */
+
+/* What the kernel has not taken fails, now and from now on; what it has taken it completes, for
+ * such a ring's completions need no entering. */
+static void break_down(asyncuring_port *port, int error)
+{
+    struct local_ring *self = port->own;
+    fprintf(stderr, "asyncuring: io_uring_enter: %s; every further operation fails\n",
+            strerror(error));
+    self->broken = error;
+    struct io_uring_sq *sq = &self->ring.sq;
+    for (unsigned i = io_uring_sq_ready(&self->ring); i > 0; i--) {
+        struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - i) & *sq->kring_mask];
+        int fd_to_close = sqe->opcode == IORING_OP_CLOSE ? sqe->fd : -1;
+        port_deliver(port, sqe->user_data, ring_result_without(error, fd_to_close));
+    }
+}
+
+static void enter(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    int result;
+    do {
+        driver_count(&port->driver->enters);
+        result = io_uring_submit(&self->ring);
+    } while ((result > 0 || result == -EINTR) && io_uring_sq_ready(&self->ring) > 0);
+    /* After others the kernel is short of something, and may have it the next time. */
+    if (result < 0 && result != -EAGAIN && result != -EBUSY && result != -ENOMEM)
+        break_down(port, -result);
+}
+
+static bool has_unsubmitted(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    return !self->broken && io_uring_sq_ready(&self->ring) > 0;
+}
+
+/* Without the GIL: many or large copies, or a kernel that is short of something. */
+static void local_go_on(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    if (has_unsubmitted(port))
+        enter(port);
+    if (has_unsubmitted(port) && io_uring_cq_ready(&self->ring) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = RETRY_NANOSECONDS}, NULL);
+}
+
+/* Returns how many bytes are to be transferred. */
+static uint64_t prepare(asyncuring_port *port, unsigned staged)
+{
+    struct local_ring *self = port->own;
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < staged; i++) {
+        const asyncuring_op *op = &port->staging[i];
+        bytes += op->length;
+        if (!self->broken) {
+            ring_prepare(&self->ring, op);
+        } else {
+            int fd_to_close = op->opcode == ASYNCURING_OP_CLOSE ? op->fd : -1;
+            port_deliver(port, op->token, ring_result_without(self->broken, fd_to_close));
+        }
+    }
+    return bytes;
+}
+
+/* ---- completions ---- */
+
+static unsigned reap(asyncuring_port *port, asyncuring_completion *out, unsigned limit)
+{
+    struct local_ring *self = port->own;
+    unsigned count = 0, reaped = 0, head;
+    const asyncuring_completion *failed;
+    while (count < limit && (failed = queue_front(&port->completions))) {
+        out[count++] = *failed;
+        queue_pop(&port->completions);
+    }
+    /* relaxed: a hint; what we miss here, any system call of this thread runs. */
+    if (!self->broken &&
+        __atomic_load_n(self->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) {
+        driver_count(&port->driver->enters);
+        io_uring_get_events(&self->ring);
+    }
+    struct io_uring_cqe *cqe;
+    io_uring_for_each_cqe(&self->ring, head, cqe)
+    {
+        if (count == limit)
+            break;
+        out[count++] = (asyncuring_completion){.token = cqe->user_data, .result = cqe->res};
+        reaped++;
+    }
+    io_uring_cq_advance(&self->ring, reaped);
+    return count;
+}
+
+static void arm(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    /* seq_cst RMW: the second look, which follows, may not be taken before. */
+    __atomic_fetch_and(self->ring.cq.kflags, ~IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+    port->armed = true;
+}
+
+/* True if the kernel has rung. */
+static bool disarm(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    __atomic_fetch_or(self->ring.cq.kflags, IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+    bool was_armed = port->armed;
+    port->armed = false;
+    return was_armed && io_uring_cq_ready(&self->ring) > 0;
+}
+
+static int local_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
+                          unsigned limit, int rung)
+{
+    if (disarm(port) || rung) {
+        eventfd_t rings;
+        if (eventfd_read(port->doorbell.fd, &rings) == 0)
+            driver_count(&port->driver->rings);
+    }
+    uint64_t bytes = prepare(port, staged);
+    if (has_unsubmitted(port) && bytes <= SHORT_BYTES)
+        enter(port);
+    if (has_unsubmitted(port)) {
+        if (staged > 0 || rung)
+            return ASYNCURING_SOON;
+        eventfd_write(port->doorbell.ring_fd, 1); /* the loop does not sleep before another try */
+    }
+    unsigned count = 0;
+    for (;;) {
+        count += reap(port, out + count, limit - count);
+        if (count == limit || port->armed)
+            return (int)count;
+        arm(port); /* and look once more */
+    }
+}
+
+/* ---- a port's life, and the driver's ---- */
+
+static int local_open(asyncuring_port *port)
+{
+    struct local_ring *self = port->own = calloc(1, sizeof *self);
+    if (!self)
+        return ENOMEM;
+    if (2 * port->depth > RING_PORT_SQ_ENTRIES)
+        return EINVAL;
+    asyncuring_start_error error = {0};
+    if (ring_create(&self->ring, RING_OF_A_PORT, &error) < 0)
+        return error.error;
+    self->created = true;
+    return -io_uring_register_eventfd(&self->ring, port->doorbell.ring_fd);
+}
+
+static void local_close(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    if (self && self->created)
+        io_uring_queue_exit(&self->ring);
+    free(self);
+}
+
+static void local_abandon(asyncuring_port *port)
+{
+    close(((struct local_ring *)port->own)->ring.ring_fd);
+}
+
+static void local_nothing(asyncuring_driver *driver)
+{
+    (void)driver;
+}
+
+static const struct port_kind local_ports = {.open = local_open,
+                                             .close = local_close,
+                                             .abandon = local_abandon,
+                                             .exchange = local_exchange,
+                                             .go_on = local_go_on};
+static const struct driver_kind local_kind = {
+    .stop = local_nothing, .abandon = local_nothing, .ports = &local_ports};
+
+asyncuring_driver *asyncuring_uring_local_start(asyncuring_start_error *error)
+{
+    /* A ring that works here will do so for the loops, too. */
+    struct io_uring ring;
+    *error = (asyncuring_start_error){ASYNCURING_STAGE_RESOURCES, 0};
+    if (ring_create_tried(&ring, RING_OF_A_PORT, error) < 0)
+        return NULL;
+    io_uring_queue_exit(&ring);
+    return driver_create(&local_kind, NULL, &error->error);
+}
