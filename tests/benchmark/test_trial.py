@@ -32,6 +32,7 @@ READERS = [
     ("asyncuring", "uvloop"),
     ("asyncuring", "trio"),
     ("asyncuring-threads", "asyncio"),
+    ("asyncuring-uring-local", "trio"),
     ("thread-pool", "asyncio"),
     ("thread-pool", "trio"),
     ("blocking", "none"),

@@ -7,6 +7,7 @@ from asyncuring.benchmark.engines import (
     asyncuring,
     asyncuring_ring,
     asyncuring_threads,
+    asyncuring_uring_local,
     blocking,
     fio,
     null,
@@ -22,6 +23,7 @@ ENGINES = {
     for module in (
         asyncuring,
         asyncuring_ring,
+        asyncuring_uring_local,
         asyncuring_threads,
         thread_pool,
         blocking,
