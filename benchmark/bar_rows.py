@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmark.bar_table import MEANINGS, Bar, bars
+from benchmark.contenders import disturbance_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,8 @@ class Row:
     ours: str = ""
     theirs: str = ""
     repeats: int = 0
+    disturbance_percent: str = ""
+    """Median over the repeats: what others took of the machine beside the more disturbed side."""
     python: str = ""
     file_system: str = ""
     commit: str = ""
@@ -73,6 +76,7 @@ def judge(bar: Bar, measured: Measured) -> Row:
     ours = [_figure(mine, bar) for mine, _ in repeats]
     theirs = [best((_figure(rival, bar) for rival in rivals), default=1.0) for _, rivals in repeats]
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    together = [[mine, *rivals] for mine, rivals in repeats]
     starving = any(rival["starved_clients"] for _, rivals in repeats for rival in rivals)
     reached = median(ratios) >= bar.limit if bar.at_least else median(ratios) <= bar.limit
     return replace(
@@ -83,6 +87,7 @@ def judge(bar: Bar, measured: Measured) -> Row:
         met=STARVES if bar.fair and starving else YES if reached else NO,
         ours=f"{median(ours):.4g}",
         theirs=f"{median(theirs):.4g}" if bar.against else "",
+        disturbance_percent=f"{median(max(map(disturbance_of, all_)) for all_ in together):.2g}",
     )
 
 

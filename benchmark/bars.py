@@ -138,7 +138,7 @@ def _show(rows: Iterable[Row]) -> None:
     line = "{:4}{:32}{:>9} {:8}{:12}{:25}{:>7}  {:8} {}"
     print(line.format("bar", "", "clients", "loop", "", "against", "ratio", "wanted", "met?"))
     for row in rows:
-        spread = f"{row.met} ({row.ratio_min} to {row.ratio_max})" if row.ratio else row.met
+        range_ = f" ({row.ratio_min} to {row.ratio_max}, others {row.disturbance_percent} %)"
         print(
             line.format(
                 row.bar,
@@ -149,7 +149,7 @@ def _show(rows: Iterable[Row]) -> None:
                 row.against,
                 row.ratio,
                 row.limit,
-                f"{spread}{f': {row.note}' if row.note else ''}",
+                f"{row.met}{range_ if row.ratio else ''}{f': {row.note}' if row.note else ''}",
             )
         )
 

@@ -36,6 +36,11 @@ ENGINES = {
     "null": "`null`",
 }
 
+BAR_COLUMNS = (
+    *("bar", "", "loop", "against", "clients"),
+    *("ratio", "wanted", "met?", "others, %", "CPython"),
+)
+
 SHOWN = [
     ("cached, asyncio", "cached-asyncio.csv", "asyncio", (1, 8, 64, 400)),
     ("cached, uvloop", "cached-uvloop-trio.csv", "uvloop", (64, 400)),
@@ -114,7 +119,9 @@ def bar_lines() -> Table:
     """Return one line for each bar and loop, with all its numbers of clients in it."""
     measured = {row.identity: row for row in read_rows(RESULTS / "bars.csv")}
     rows = [measured.get(blank(bar).identity, blank(bar)) for bar in bars()]
-    table = [["bar", "", "loop", "against", "clients", "ratio", "wanted", "met?", "CPython"]]
+    table = [
+        ["bar", "", "loop", "against", "clients", "ratio", "wanted", "met?", "others, %", "CPython"]
+    ]
     for _, line in groupby(sorted(rows, key=_line), key=_line):
         table.append(_bar_line(list(line)))
     return table
@@ -138,6 +145,7 @@ def _bar_line(rows: Sequence[Row]) -> list[str]:
         ", ".join(row.ratio or "-" for row in hardest),
         _joined(row.limit.replace(">=", "≥").replace("<=", "≤") for row in hardest),
         _joined(row.met for row in hardest),
+        _joined(row.disturbance_percent for row in hardest),
         _joined(row.python.removeprefix("CPython ") for row in hardest),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from benchmark import contenders, tables
 from benchmark.bar_rows import NO, NOT_MEASURED, STARVES, YES, judge, read_rows
 from benchmark.bar_table import CPU, OPS, Bar, bars
 from benchmark.contenders import NotMeasuredError, Surroundings, Work
+from benchmark.disturbance import watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -42,29 +45,18 @@ def bar(**changes: Any) -> Bar:
 
 def test_letters_select_bars_and_rows_of_others_stay(files: Path, tmp_path: Path) -> None:
     out = tmp_path / "results" / "bars.csv"
-    finished = run_bars(out, files, "e", "--repeat=1")
+    finished = run_bars(out, files, "e", "--loop=trio", "--repeat=1")
     assert finished.returncode == 0, finished.stderr
     first = read_rows(out)
-    assert [(row.bar, row.loop, row.repeats) for row in first] == [
-        ("e", "asyncio", 1),
-        ("e", "asyncio", 1),
-        ("e", "trio", 1),
-        ("e", "trio", 1),
-    ]
-    assert run_bars(out, files, "a", "--loop=asyncio", "--repeat=2").returncode == 0
-    second = read_rows(out)
-    assert [row.bar for row in second] == ["a", "a", *"eeee"]
-    assert second[2:] == first
-    for row in second:
-        assert row.met in (YES, NO)
-        assert float(row.ratio_min) <= float(row.ratio) <= float(row.ratio_max)
-    assert run_bars(out, files, "a", "--repeat=1").returncode == 0
-    assert [(row.loop, row.repeats) for row in read_rows(out)[:4]] == [
-        ("asyncio", 1),
-        ("asyncio", 1),
-        ("trio", 1),
-        ("trio", 1),
-    ]
+    assert [(row.bar, row.loop, row.repeats) for row in first] == [("e", "trio", 1)] * 2
+    for repeats in (2, 1):
+        run_bars(out, files, "a", "--loop=asyncio", f"--repeat={repeats}")
+        rows = read_rows(out)
+        assert [(row.bar, row.repeats) for row in rows[:2]] == [("a", repeats)] * 2
+        assert rows[2:] == first
+        for row in rows:
+            assert row.met in (YES, NO)
+            assert float(row.ratio_min) <= float(row.ratio) <= float(row.ratio_max)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +120,21 @@ def test_each_bar_has_a_row_of_its_own() -> None:
     assert {bar_.letter for bar_ in bars()} == set("abcdefghij")
 
 
-def test_a_trial_that_the_page_cache_spoilt_is_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    residencies = [0.5, 0.5, 1.0]
-    client = {"ops": 10, "finished_ns": 1, "latency_ns_max": 1, "latency_histogram": [1, 10]}
+class Trials:
+    """Stand in for trials: each has its residency, and what others took meanwhile."""
 
-    def run(_trial: object) -> dict[str, Any]:
+    def __init__(self, *outcomes: tuple[float, float]) -> None:
+        self.left = list(outcomes)
+        self.percent = 0.0
+
+    @contextmanager
+    def watch(self) -> Iterator[Trials]:
+        yield self
+
+    def run(self, _trial: object) -> dict[str, Any]:
+        resident, self.percent = self.left.pop(0)
+        ops = len(self.left)
+        client = {"ops": ops, "finished_ns": 1, "latency_ns_max": 1, "latency_histogram": [1, 9]}
         return {
             "error": None,
             "trial": {"clients": 1, "ops_per_client": None},
@@ -142,16 +142,62 @@ def test_a_trial_that_the_page_cache_spoilt_is_run_again(
             "seconds": 1.0,
             "cpu_us": 1.0,
             "resident_before": 1.0,
-            "resident_after": residencies.pop(0),
+            "resident_after": resident,
         }
 
-    monkeypatch.setattr(contenders, "run_in_fresh_process", run)
+
+def measure(trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(contenders, "run_in_fresh_process", trials.run)
+    monkeypatch.setattr(contenders, "watch", trials.watch)
     surroundings = Surroundings(directory=tmp_path, file_size=1 << 20, duration_s=1)
-    assert OURS.measure(surroundings, 0)[OPS] == 10
-    assert residencies == []
-    residencies += [0.5] * 10
+    return OURS.measure(surroundings, 0)
+
+
+def test_a_trial_that_was_spoilt_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Evicted, disturbed, good, and one that is not needed.
+    trials = Trials((0.5, 1), (1, 50), (1, 3), (1, 1))
+    assert measure(trials, tmp_path, monkeypatch)[contenders.DISTURBED] == 3
+    assert len(trials.left) == 1
+
+
+def test_the_least_disturbed_trial_counts_where_none_was_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = Trials((1, 30), (0.5, 12), (1, 50), (1, 1))
+    figures = measure(trials, tmp_path, monkeypatch)
+    assert (figures[contenders.DISTURBED], figures[OPS]) == (30, 3)
+    assert len(trials.left) == 1
+
+
+def test_trials_that_all_lost_the_file_give_no_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(NotMeasuredError, match="did not stay in the page cache"):
-        OURS.measure(surroundings, 0)
+        measure(Trials(*[(0.5, 1)] * 9), tmp_path, monkeypatch)
+
+
+def spin(seconds: float) -> tuple[str, ...]:
+    program = (
+        f"import time; end = time.process_time() + {seconds}\nwhile time.process_time() < end: 0"
+    )
+    return (sys.executable, "-c", program)
+
+
+def test_own_children_are_no_disturbance_and_other_programs_are() -> None:
+    with watch() as alone:
+        subprocess.run(spin(0.5), check=True)
+    with subprocess.Popen(spin(0.5)) as other, watch() as beside:
+        # Not waited for within the block, so not among those that have ended.
+        while not other_has_ended(other.pid):
+            subprocess.run((sys.executable, "-c", ""), check=True)
+    assert beside.percent > 5
+    assert alone.percent >= 0
+
+
+def other_has_ended(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_the_documents_have_the_tables_that_the_results_give() -> None:
