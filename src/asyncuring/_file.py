@@ -133,7 +133,7 @@ class UringFile:
             raise unusable(buf, error) from None
         if type(buf) not in PLAIN_TYPES:
             refuse_objects(buf)
-        if self._inline_reads is not None and (self._inline_always or account.proactor.is_calm):
+        if (account.proactor.is_calm or self._inline_always) and self._inline_reads is not None:
             read_cached = account.read_cached
             count = self._inline_reads.try_read(read_cached, self._fd, pin, off)
             if count >= 0:
