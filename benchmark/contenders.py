@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from asyncuring.benchmark import dataset
 from asyncuring.benchmark.report import figures_of
 from asyncuring.benchmark.runner import run_in_fresh_process
 from asyncuring.benchmark.trial import Trial
@@ -63,8 +64,12 @@ class Work:
 
     def path(self, surroundings: Surroundings) -> Path:
         """Return the file it needs: the one that the benchmark itself would take."""
-        kind = "overwritten" if self.workload == WRITE else "blocks"
-        return surroundings.directory / f"{kind}-{self.block_size}-{surroundings.file_size}"
+        return dataset.path_of(
+            surroundings.directory,
+            overwritten=self.workload == WRITE,
+            block_size=self.block_size,
+            file_size=surroundings.file_size,
+        )
 
     def measure(self, surroundings: Surroundings, repeat: int) -> Figures:
         """Run one trial in a fresh process; again if something spoilt it.

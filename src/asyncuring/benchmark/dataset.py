@@ -42,6 +42,15 @@ class CorruptBlockError(Exception):
     """A block does not hold its own number and checksum."""
 
 
+def path_of(directory: Path, *, overwritten: bool, block_size: int, file_size: int) -> Path:
+    """Return the file of a trial; its name tells what is in it, so that it can be used again.
+
+    One that is overwritten has another name, and nobody verifies it.
+    """
+    kind = "overwritten" if overwritten else "blocks"
+    return directory / f"{kind}-{block_size}-{file_size}"
+
+
 def ensure_file(path: Path, file_size: int, block_size: int, progress: Progress) -> None:
     """Make ``path`` hold ``file_size`` bytes of numbered blocks.
 

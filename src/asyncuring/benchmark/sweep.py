@@ -81,12 +81,13 @@ class Sweep:
 
     @property
     def path(self) -> Path:
-        """The file that is read; its name tells what is in it, so that it can be used again.
-
-        What is overwritten has another one, which nobody verifies.
-        """
-        kind = "overwritten" if self.workload == WRITE else "blocks"
-        return self.directory / f"{kind}-{self.block_size}-{self.file_size}"
+        """The file that is read or overwritten."""
+        return dataset.path_of(
+            self.directory,
+            overwritten=self.workload == WRITE,
+            block_size=self.block_size,
+            file_size=self.file_size,
+        )
 
     def contenders(self) -> list[tuple[str, str]]:
         """Return each engine with each loop that it runs on."""
