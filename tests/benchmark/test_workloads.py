@@ -94,6 +94,28 @@ def test_a_batch_counts_each_block_and_one_latency(loop: str, files: Path, tmp_p
             assert sum(client["latency_histogram"][1::2]) == 50
 
 
+@pytest.mark.parametrize("engine", ["asyncuring", "asyncuring-threads"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+def test_each_block_of_a_batch_is_looked_at(
+    engine: str, loop: str, trial: Trial, blocks: Path
+) -> None:
+    trial = replace(trial, engine=engine, loop=loop, workload="read-many", batch=4, verify=True)
+    record = run_in_fresh_process(trial)
+    assert record["error"] is None
+    assert [client["ops"] for client in record["clients"]] == [20, 20]
+    with blocks.open("r+b") as file:
+        file.seek(draw_offsets(trial, client=1)[18] + BLOCK_SIZE // 2)
+        file.write(b"spoilt")
+    assert "does not match its checksum" in run_in_fresh_process(trial)["error"]
+
+
+def test_a_request_that_fails_in_a_batch_is_a_failure(trial: Trial, blocks: Path) -> None:
+    with blocks.open("r+b") as file:
+        file.truncate(100)
+    trial = replace(trial, engine="asyncuring", workload="read-many", batch=4)
+    assert run_in_fresh_process(trial)["error"].startswith("OSError: an op carried ")
+
+
 def test_batches_end_with_the_time_too(files: Path, tmp_path: Path) -> None:
     options = "--workload read-many --engines null --clients 3 --duration 60ms"
     (row,) = sweep(tmp_path, files, options).rows("totals.csv")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import Engine
-from asyncuring.benchmark.workload import READ, WRITE
+from asyncuring.benchmark.workload import READ, READ_MANY, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncuring.benchmark.trial import Trial
     from asyncuring.benchmark.workload import AsyncOp
 
-OPS = {READ: "read_at", WRITE: "write_at"}
+OPS = {READ: "read_at", WRITE: "write_at", READ_MANY: "read_many_at"}
 
 
 def opener(**options: Any) -> Callable[[Trial], AbstractAsyncContextManager[AsyncOp]]:
