@@ -101,13 +101,20 @@ def _wanted(options: argparse.Namespace) -> list[Bar]:
     return found
 
 
-def contenders(wanted: Iterable[Bar]) -> list[Work | Idle]:
-    """Return all that have to be measured, each once."""
-    return list(dict.fromkeys(who for bar in wanted for who in (bar.ours, *bar.against)))
+def rounds(wanted: Iterable[Bar]) -> list[list[Work | Idle]]:
+    """Return all that have to be measured, each once, those of one comparison together."""
+    seen: set[Work | Idle] = set()
+    found: dict[Work | Idle, list[Work | Idle]] = {}
+    for bar in wanted:
+        for who in (bar.ours, *bar.against):
+            if who not in seen:
+                seen.add(who)
+                found.setdefault(bar.ours, []).append(who)
+    return list(found.values())
 
 
 def _prepare(wanted: Sequence[Bar], surroundings: Surroundings) -> None:
-    works = [who for who in contenders(wanted) if isinstance(who, Work)]
+    works = [who for group in rounds(wanted) for who in group if isinstance(who, Work)]
     for path, block_size in {work.path(surroundings): work.block_size for work in works}.items():
         if surroundings.file_size % block_size:
             raise RefusalError(f"--file-size is not a multiple of {block_size}")
@@ -118,12 +125,19 @@ def _prepare(wanted: Sequence[Bar], surroundings: Surroundings) -> None:
 
 
 def _measure(wanted: Sequence[Bar], surroundings: Surroundings, repeats: int) -> Measured:
-    """Let all contenders have their turn in each repeat, in another order each time."""
-    measured: Measured = {who: [] for who in contenders(wanted)}
+    """Let all contenders have their turn in each repeat, in another order each time.
+
+    Those that are compared follow each other: what disturbs the machine for a while then meets
+    both or none.
+    """
+    groups = rounds(wanted)
+    measured: Measured = {who: [] for group in groups for who in group}
     for repeat in range(repeats):
         print(f"repeat {repeat + 1} of {repeats}", file=sys.stderr)
-        for who in random.Random(repeat).sample(list(measured), len(measured)):
-            measured[who].append(_turn(who, surroundings, repeat))
+        shuffle = random.Random(repeat).sample
+        for group in shuffle(groups, len(groups)):
+            for who in shuffle(group, len(group)):
+                measured[who].append(_turn(who, surroundings, repeat))
     return measured
 
 

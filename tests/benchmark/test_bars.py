@@ -14,6 +14,7 @@ from asyncuring.benchmark.loops import NO_LOOP
 from benchmark import contenders, tables
 from benchmark.bar_rows import NO, NOT_MEASURED, STARVES, YES, judge, read_rows
 from benchmark.bar_table import CPU, OPS, Bar, bars
+from benchmark.bars import rounds
 from benchmark.contenders import NotMeasuredError, Surroundings, Work
 from benchmark.disturbance import watch
 
@@ -78,6 +79,13 @@ def test_wrong_input_is_refused(arguments: str, reason: str, tmp_path: Path) -> 
     assert finished.returncode == 2
     assert reason in finished.stderr
     assert not out.exists()
+
+
+def test_each_contender_has_one_turn_and_those_of_a_comparison_are_neighbours() -> None:
+    null = Work(engine="null", loop="asyncio", clients=8)
+    other = Work(engine="asyncuring", loop="trio", clients=8)
+    wanted = [bar(), bar(ours=other, against=(POOL,)), bar(against=(null,)), bar(ours=other)]
+    assert rounds(wanted) == [[OURS, POOL, null], [other]]
 
 
 def test_a_ratio_is_of_one_repeat_and_the_bar_is_held_to_the_median() -> None:
