@@ -81,9 +81,9 @@ def judge(bar: Bar, measured: Measured) -> Row:
     reached = median(ratios) >= bar.limit if bar.at_least else median(ratios) <= bar.limit
     return replace(
         row,
-        ratio=f"{median(ratios):.3g}",
-        ratio_min=f"{min(ratios):.3g}",
-        ratio_max=f"{max(ratios):.3g}",
+        ratio=f"{median(ratios):.4g}",
+        ratio_min=f"{min(ratios):.4g}",
+        ratio_max=f"{max(ratios):.4g}",
         met=STARVES if bar.fair and starving else YES if reached else NO,
         ours=f"{median(ours):.4g}",
         theirs=f"{median(theirs):.4g}" if bar.against else "",
