@@ -144,8 +144,9 @@ class Proactor:
     def tick(self) -> None:
         """Resume the tasks whose ops are done, submit what they ask for next, and reap.
 
-        One crossing into C does both. What it reaped is resumed in the next tick, so that one tick
-        does a bounded amount of work and everybody else in the loop has his turn in between.
+        One crossing into C does both. Where resuming a task means to run it, what was reaped is
+        resumed in the next tick, so that one tick does a bounded amount of work and everybody else
+        in the loop has his turn in between.
         """
         self.scheduled = True  # nobody need ask for what is about to be done
         try:
@@ -153,6 +154,8 @@ class Proactor:
             batch = self._next_batch()
             if not self._retired and (batch or self._full):
                 self._reaped = self._exchange(batch, False)
+                if not self.loop.resumes_at_once:
+                    self._resume_reaped()
         finally:
             self.scheduled = False
             self._look_whether_calm()

@@ -36,6 +36,11 @@ class Loop(Protocol):
         ...
 
     @property
+    def resumes_at_once(self) -> bool:
+        """Whether `resume` runs the task; if not, it will run in the next tick."""
+        ...
+
+    @property
     def new_waiter(self) -> Callable[[], Waiter]:
         """Make what the running task can await until it is resumed, or cancelled."""
         ...

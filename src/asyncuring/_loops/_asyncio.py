@@ -85,10 +85,10 @@ class AsyncioLoop:
         if isinstance(loop, asyncio.BaseEventLoop):
             # What its create_future does, in half the time.
             self.new_waiter = partial(asyncio.Future, loop=loop)
-            self.resume = _resume_at_once
+            self.resumes_at_once, self.resume = True, _resume_at_once
         else:  # uvloop, whose futures and handles are cheap
             self.new_waiter = loop.create_future
-            self.resume = _resume_soon
+            self.resumes_at_once, self.resume = False, _resume_soon
         self.at_tick_end = loop.call_soon
         self.call_threadsafe = loop.call_soon_threadsafe
         self.is_closed = loop.is_closed

@@ -20,6 +20,7 @@ class ClosedLoop:
     """Stands in for a loop that is gone, while the kernel still has ops of its tasks."""
 
     keeps_results = False
+    resumes_at_once = False
     withdraw: Callable[[Waiter], object]
 
     def new_waiter(self) -> Waiter:

@@ -90,6 +90,7 @@ class _TickEnd(trio.abc.Instrument):
 class TrioLoop:
     """One trio run."""
 
+    resumes_at_once = False
     keeps_results = True  # as trio's own IO that completes (_io_windows.py)
     withdraw: Callable[[_Waiter], object]
 
