@@ -15,7 +15,7 @@ from ._errors import (
 )
 from ._file import UringFile
 from ._opening import open_file
-from ._statistics import DriverStatistics, Statistics, statistics
+from ._statistics import DriverStatistics, RouteStatistics, Statistics, statistics
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "DriverUnavailableError",
     "EndOfFileError",
     "ForkedProcessError",
+    "RouteStatistics",
     "Statistics",
     "UringFile",
     "open_file",

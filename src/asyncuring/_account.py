@@ -8,7 +8,7 @@ from ._errors import is_cancelled
 from ._op import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ._op import Waiter
     from ._proactor import Proactor
@@ -22,8 +22,11 @@ class Account:
     It counts completions, not awaits: a task may be destroyed while its op is in flight.
     """
 
-    __slots__ = ("new_waiter", "on_quiet", "ops", "proactor", "read_cached")
+    __slots__ = ("new_waiter", "on_quiet", "ops", "proactor", "read_cached", "write_ways")
     cancellable = True
+
+    write_ways: Iterator[int]
+    """Gives the way of each next write (`_routes`). Set by a file, which alone has writes."""
 
     def __init__(self, proactor: Proactor) -> None:
         """Open an account with `proactor`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._account import Account, Uncancellable
@@ -22,12 +23,13 @@ from ._closing import all_quiet, close_when_quiet
 from ._errors import CANCELLED, ClosedFileError, EndOfFileError, alignment_detail, os_error
 from ._inline import InlineReads
 from ._op import Opcode
+from ._routes import TIMED
 from ._runtime import quick_loop_key, running_loop_key
+from ._sides import FileSides
 
 if TYPE_CHECKING:
     import sys
     from collections.abc import Callable, Hashable, Iterable
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -76,6 +78,7 @@ class UringFile:
         self._fd = fd
         self._leased = leased
         self._pin = leased.pin
+        self._sides = FileSides(fd, self._direct, leased)
 
     # -- what it is
 
@@ -216,12 +219,17 @@ class UringFile:
         if type(buf) not in PLAIN_TYPES:
             refuse_objects(buf)
         length = len(pin)
-        waiter = account.perform(_WRITE, self._fd, pin, length, off)
+        sides, way = self._sides, next(account.write_ways)
+        opcode = sides.write_opcodes[way] or sides.start_writer(account.proactor)
+        started = perf_counter() if way >= TIMED else 0.0
+        waiter = account.perform(opcode, self._fd, pin, length, off)
         del pin  # as in read_at
         try:
             result: int = await waiter
         except BaseException as interruption:  # noqa: BLE001  raised there
             result = await account.interrupted(waiter, interruption)
+        if started:
+            sides.timed_write(account.proactor, way, perf_counter() - started)
         if result < 0:
             raise self._error(result, length, off)
         return result
@@ -342,21 +350,15 @@ class UringFile:
         """Nothing: the file is open."""
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         """Close the file."""
         await self.aclose()
 
     def __del__(self) -> None:
         """Complain, and close what was forgotten as soon as the kernel is done with it."""
-        leased = self._leased
+        leased, self._leased = self._leased, None
         if leased is None:
             return
-        self._leased = None
         if leased.forked:
             os.close(self._fd)
             return
@@ -380,11 +382,10 @@ class UringFile:
             if self._leased is None:
                 raise self._closed_error()
             account = Account(self._leased.proactor())
+            account.write_ways = self._sides.write_ways(account.proactor)
             # A loop that was closed meanwhile does not come back.
-            open_loops = {
-                k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()
-            }
-            self._accounts = {**open_loops, key: account}
+            kept = {k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()}
+            self._accounts = {**kept, key: account}
         return account
 
     def _closed_error(self) -> ClosedFileError:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import enum
 from typing import Any, TypeAlias
 
-__all__ = ["Bundle", "Op", "Opcode", "Waiter"]
+__all__ = ["OPCODE_MASK", "Bundle", "Op", "Opcode", "Waiter"]
+
+# The bits of an op's opcode that hold an `Opcode`; those above name a side thread, 0 for none.
+OPCODE_MASK = 0xFF
 
 
 class Opcode(enum.IntEnum):

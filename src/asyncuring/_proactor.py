@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import CANCELLED
 from ._loops import ClosedLoop
-from ._op import Opcode
+from ._op import OPCODE_MASK, Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._drivers import Port
     from ._loops import Loop
     from ._op import Bundle, Op, Waiter
+    from ._routes import Route
 
 __all__ = ["Proactor"]
 
@@ -56,6 +57,7 @@ class Proactor:
         "loop",
         "ops_submitted",
         "read_cached",
+        "routes",
         "scheduled",
         "thread",
     )
@@ -82,6 +84,7 @@ class Proactor:
         self.ops_submitted = 0
         self.inline_reads = 0
         self.is_calm = True  # as of the last tick, or the last read that was done inline
+        self.routes: dict[tuple[str, int], Route] = {}  # kept here for its files
         self._taking_turns = 0  # tasks that have read inline and let others run
         loop.withdraw = self.withdraw
         loop.watch(port.fd, partial(self.poll, True))
@@ -95,6 +98,11 @@ class Proactor:
     def is_quiet(self) -> bool:
         """Whether the kernel has nothing of ours, and nothing waits to be submitted."""
         return not (self._in_flight or self.backlog or self._cancels_in_flight)
+
+    def progress(self) -> tuple[int, int]:
+        """Return how many ops the port has done, and how many are under way."""
+        in_flight = len(self._in_flight)
+        return self.ops_submitted - in_flight, in_flight + len(self.backlog)
 
     # -- reads that need no port
 
@@ -236,10 +244,12 @@ class Proactor:
         cancels: list[tuple[int, Op]] = []
         while self._cancels and len(self._cancels_in_flight) < self._depth:
             target = self._cancels.popleft()
-            if target in self._in_flight:  # a target that is done by now needs none
+            op = self._in_flight.get(target)
+            if op is not None:  # a target that is done by now needs none
                 token = next(self._port.tokens)
                 self._cancels_in_flight.add(token)
-                cancels.append((token, (None, None, None, Opcode.CANCEL, -1, 0, target)))
+                opcode = Opcode.CANCEL | op[3] & ~OPCODE_MASK  # it goes where its target is
+                cancels.append((token, (None, None, None, opcode, -1, 0, target)))
         return cancels
 
     # -- cancelling

@@ -5,12 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._routes import BESIDE
 from ._runtime import for_each_driver
 
 if TYPE_CHECKING:
+    from ._routes import Route
     from ._runtime import LeasedDriver
 
-__all__ = ["DriverStatistics", "Statistics", "statistics"]
+__all__ = ["DriverStatistics", "RouteStatistics", "Statistics", "statistics"]
+
+
+@dataclass(frozen=True)
+class RouteStatistics:
+    """Which way one kind of operation takes from one event loop to one file system.
+
+    Both ways are compared with what the program does anyhow: first at once, then more and more
+    rarely.
+
+    Attributes:
+        kind: "write": writes to regular files, without `direct`.
+        device: the file system, as `st_dev` of stat(2) names it.
+        beside: whether they go to a native thread beside the ring, for that was faster.
+        ring_seconds: median duration of an operation through the ring, in the last comparison;
+            None before the first (see `refusal`).
+        beside_seconds: the same, beside the ring.
+        comparisons: how many there were.
+        refusal: why none can go beside; empty if they can.
+    """
+
+    kind: str
+    device: int
+    beside: bool
+    ring_seconds: float | None
+    beside_seconds: float | None
+    comparisons: int
+    refusal: str
 
 
 @dataclass(frozen=True)
@@ -23,6 +52,7 @@ class DriverStatistics:
         loops: event loops that have a port with it.
         ops_submitted: operations handed to it.
         inline_reads: reads that the page cache served in the calling thread, without the driver.
+        ops_beside: operations that native threads carried out beside the ring (see `routes`).
         in_flight: operations that it has now.
         backlog: operations that wait for depth, or for the end of their loop's tick.
         enters: io_uring_enter(2) calls; 0 for "threads".
@@ -32,6 +62,8 @@ class DriverStatistics:
             going to sleep at once. Only "uring" does, while its operations are done as soon as
             they are submitted (the page cache has the pages) and earlier attempts were worth it.
         spin_seconds: seconds spent so, by all of them together.
+        routes: which operations go beside the ring: one entry per event loop, kind and file system,
+            once the two ways were compared.
     """
 
     driver: str
@@ -39,6 +71,7 @@ class DriverStatistics:
     loops: int
     ops_submitted: int
     inline_reads: int
+    ops_beside: int
     in_flight: int
     backlog: int
     enters: int
@@ -46,6 +79,7 @@ class DriverStatistics:
     rings: int
     spins: int
     spin_seconds: float
+    routes: tuple[RouteStatistics, ...]
 
 
 @dataclass(frozen=True)
@@ -108,6 +142,7 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
         loops=len(proactors),
         ops_submitted=leased.ops_submitted_before + sum(p.ops_submitted for p in proactors),
         inline_reads=leased.inline_reads_before + sum(p.inline_reads for p in proactors),
+        ops_beside=counters.beside,
         in_flight=sum(p.in_flight for p in proactors),
         backlog=sum(len(p.backlog) for p in proactors),
         enters=counters.enters,
@@ -115,4 +150,23 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
         rings=counters.rings,
         spins=counters.spins,
         spin_seconds=counters.spin_seconds,
+        routes=tuple(
+            _route(route)
+            for proactor in proactors
+            for route in list(proactor.routes.values())
+            if route.comparisons or route.refusal
+        ),
+    )
+
+
+def _route(route: Route) -> RouteStatistics:
+    own, beside = route.seconds
+    return RouteStatistics(
+        kind=route.kind,
+        device=route.device,
+        beside=route.way == BESIDE,
+        ring_seconds=own,
+        beside_seconds=beside,
+        comparisons=route.comparisons,
+        refusal=route.refusal,
     )

@@ -2,11 +2,11 @@
  *
  * Each loop is a thread that attaches a port, and then, tick after tick, stages ops on its own
  * blocks of one file, exchanges, checks what came back, and sleeps on the port's fd. Reads must
- * find what was last written. Reads of empty pipes stay in flight until they are fed or cancelled.
- * At times a loop drains its port, hands it back and attaches another one. In the end all loops
- * have left and the driver is stopped. Checked: each op completes once, with the right result and
- * the right data; nobody sleeps through a completion (the watchdog ends a hang); nobody is left
- * armed twice.
+ * find what was last written, be it by a side thread. Reads of empty pipes stay in flight until
+ * they are fed or cancelled. At times a loop drains its port, hands it back and attaches another
+ * one. In the end all loops have left and the driver is stopped. Checked: each op completes once,
+ * with the right result and the right data; nobody sleeps through a completion (the watchdog ends a
+ * hang); nobody is left armed twice.
  *
  * Usage: driver_stress SECONDS. Skips the drivers with a ring where they cannot run, unless
  * ASYNCURING_REQUIRE_URING=1.
@@ -20,6 +20,7 @@
 #define THREADS 3 /* fewer than the pipe reads of one loop: they may not keep others waiting */
 #define DEPTH_MAX 64
 #define PIPES_MAX 12
+#define SIDES 2
 #define BLOCKS DEPTH_MAX /* so that there is always a free one */
 #define BLOCK_WORDS 128
 #define BLOCK_SIZE (BLOCK_WORDS * sizeof(uint64_t))
@@ -34,6 +35,7 @@ struct slot {
     unsigned block;
     int pipe_ends[2];
     bool fed, cancelled;
+    uint32_t side;         /* what its opcode says of a side thread */
     uint64_t cancel_token; /* 0: no cancel under way */
     int opened_fd;         /* to be closed next; -1: none */
     uint64_t words[BLOCK_WORDS];
@@ -43,7 +45,7 @@ struct loop {
     asyncuring_driver *driver;
     asyncuring_port *port;
     pthread_t thread;
-    unsigned number, depth, staged, in_flight, idle_pipe_reads, cancels;
+    unsigned number, sides, depth, staged, in_flight, idle_pipe_reads, cancels;
     uint64_t random, sequence, ops;
     int file;
     double until;
@@ -85,6 +87,10 @@ static void stage_block(struct loop *self, struct slot *slot, asyncuring_op *op)
     } else {
         memset(slot->words, 0xff, sizeof slot->words);
     }
+    slot->cancelled = false;
+    unsigned side = random_to(&self->random, 2 * SIDES);
+    slot->side = (side <= self->sides ? side : 0) << ASYNCURING_SIDE_SHIFT;
+    op->opcode |= slot->side;
     op->length = BLOCK_SIZE;
     op->argument = ((uint64_t)self->number * BLOCKS + slot->block) * BLOCK_SIZE;
 }
@@ -97,6 +103,7 @@ static void stage_pipe_read(struct loop *self, struct slot *slot)
     slot->token = op->token;
     slot->kind = PIPE_READ;
     slot->fed = slot->cancelled = false;
+    slot->side = 0;
     self->idle_pipe_reads++;
 }
 
@@ -130,7 +137,7 @@ static void stage_something(struct loop *self, struct slot *slot)
 
 static void cancel(struct loop *self, struct slot *slot)
 {
-    asyncuring_op *op = stage(self, slot, ASYNCURING_OP_CANCEL);
+    asyncuring_op *op = stage(self, slot, ASYNCURING_OP_CANCEL | slot->side);
     op->fd = -1;
     op->argument = slot->token;
     slot->cancelled = true;
@@ -163,6 +170,9 @@ static void stage_tick(struct loop *self, bool draining)
         } else if (slot->kind == PIPE_READ && slot->token && !slot->fed && !slot->cancelled &&
                    (draining || random_to(&self->random, 4) == 1)) {
             end_pipe_read(self, slot);
+        } else if (slot->kind == ASYNCURING_OP_WRITE && slot->token && slot->side &&
+                   !slot->cancelled && random_to(&self->random, 4) == 1) {
+            cancel(self, slot); /* it comes behind the write, which is done all the same */
         }
     }
     self->ops += self->staged;
@@ -346,11 +356,16 @@ static void live(const char *name, asyncuring_driver *driver, unsigned threads)
     static unsigned lives;
     struct loop *loops = calloc(LOOPS, sizeof *loops);
     int file = create_file();
+    unsigned sides = 0;
+    while (sides < SIDES && asyncuring_driver_side_start(driver, sides + 1) == 0)
+        sides++;
+    CHECK(sides == (threads > 0 ? SIDES : 0), "%u side threads", sides);
     double until = seconds_now() + LIFE_SECONDS;
     lives++;
     for (unsigned i = 0; i < LOOPS; i++) {
         loops[i].driver = driver;
         loops[i].number = i;
+        loops[i].sides = sides;
         loops[i].file = file;
         loops[i].until = until;
         loops[i].random = (lives * LOOPS + i + 1) * UINT64_C(0x9e3779b97f4a7c15);

@@ -24,6 +24,7 @@ class Counters:
         spins: times a thread of the driver, or a loop, looked for work a moment longer instead of
             going to sleep at once.
         spin_seconds: how long that took, in all.
+        beside: ops that side threads carried out.
     """
 
     enters: int = 0
@@ -31,6 +32,7 @@ class Counters:
     rings: int = 0
     spins: int = 0
     spin_seconds: float = 0.0
+    beside: int = 0
 
 
 class Port(Protocol):
@@ -83,6 +85,20 @@ class Driver(Protocol):
 
     def attach(self, depth: int) -> Port:
         """Make a port through which at most `depth` ops and as many cancels are in flight."""
+        ...
+
+    side_threads: int
+    """How many it may have; 0: all ops go the driver's own way."""
+
+    def start_side_thread(self, number: int) -> int:
+        """Start side thread `number`, from 1 on, unless it runs.
+
+        Returns what to add to the opcode of a write, or of a read from the page cache, that is to
+        go there.
+
+        Raises:
+            OSError: there is no memory, descriptor or thread for it.
+        """
         ...
 
     def counters(self) -> Counters:

@@ -149,7 +149,7 @@ def start_uring() -> NativeDriver:
     Raises:
         DriverUnavailableError: with the likely cause and its remedy.
     """
-    return _start_ring("uring", lib.asyncuring_uring_start)
+    return _start_ring("uring", lib.asyncuring_uring_start, lib.ASYNCURING_SIDE_THREADS_MAX)
 
 
 def start_uring_local() -> NativeDriver:
@@ -161,14 +161,14 @@ def start_uring_local() -> NativeDriver:
     return _start_ring("uring-local", lib.asyncuring_uring_local_start)
 
 
-def _start_ring(name: str, start: Callable[[Any], Any]) -> NativeDriver:
+def _start_ring(name: str, start: Callable[[Any], Any], side_threads: int = 0) -> NativeDriver:
     if not lib.asyncuring_has_uring():
         raise DriverUnavailableError(name, *_NOT_BUILT)
     error = ffi.new("asyncuring_start_error *")
     driver = start(error)
     if driver == ffi.NULL:
         raise _unavailable(name, error.error)
-    return NativeDriver(name, driver)
+    return NativeDriver(name, driver, side_threads)
 
 
 def start_threads(threads: int) -> NativeDriver:
@@ -187,9 +187,10 @@ def start_threads(threads: int) -> NativeDriver:
 class NativeDriver:
     """A driver in C."""
 
-    def __init__(self, name: str, driver: Any) -> None:
+    def __init__(self, name: str, driver: Any, side_threads: int = 0) -> None:
         """Wrap a started driver."""
         self.name = name
+        self.side_threads = side_threads
         self._driver = driver
         self.pin: Callable[[Any, bool], Any] = partial(ffi.from_buffer, _BYTES)
         # By port, for ports are used again: a late cancel must not hit the next user's op.
@@ -201,6 +202,13 @@ class NativeDriver:
         if lib.asyncuring_direct_alignment(fd, memory, offset) < 0:
             return None
         return memory[0], offset[0]
+
+    def start_side_thread(self, number: int) -> int:
+        """See `Driver.start_side_thread`."""
+        error = lib.asyncuring_driver_side_start(self._driver, number)
+        if error < 0:
+            raise OSError(-error, os.strerror(-error))
+        return int(number << lib.ASYNCURING_SIDE_SHIFT)
 
     def attach(self, depth: int) -> NativePort:
         """See `Driver.attach`."""
@@ -225,6 +233,7 @@ class NativeDriver:
             rings=counters.rings,
             spins=counters.spins,
             spin_seconds=counters.spin_ns / 1e9,
+            beside=counters.beside,
         )
 
     def stop(self) -> None:

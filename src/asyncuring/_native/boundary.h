@@ -33,7 +33,7 @@ typedef struct asyncuring_op {
     uint64_t argument;
     uint64_t length;
     int32_t fd;
-    uint32_t opcode;
+    uint32_t opcode; /* and from the bit ASYNCURING_SIDE_SHIFT up: which side thread, 0 for none */
 } asyncuring_op;
 
 /* result: a count (or an fd, for OPEN), or a negative errno. */
@@ -48,6 +48,7 @@ typedef struct asyncuring_counters {
     uint64_t rings;   /* times a loop's doorbell was rung */
     uint64_t spins;   /* times a thread of the driver, or a loop, spun before it slept: spin.h */
     uint64_t spin_ns; /* time spent so */
+    uint64_t beside;  /* ops that a side thread carried out */
 } asyncuring_counters;
 
 /* Where a driver's start failed. */
@@ -64,6 +65,7 @@ typedef struct asyncuring_start_error {
 } asyncuring_start_error;
 
 enum { ASYNCURING_PORT_SHIFT = 48 };
+enum { ASYNCURING_SIDE_SHIFT = 8, ASYNCURING_SIDE_THREADS_MAX = 16 };
 
 /* 1 if this build contains the uring driver. */
 int asyncuring_has_uring(void);
@@ -80,6 +82,11 @@ asyncuring_driver *asyncuring_threads_start(unsigned threads, asyncuring_start_e
 void asyncuring_driver_stop(asyncuring_driver *driver);
 /* In a forked child: close the inherited fds and touch nothing else of the parent's. */
 void asyncuring_driver_abandon(asyncuring_driver *driver);
+/* Start side thread `number` (1 to ASYNCURING_SIDE_THREADS_MAX), unless it runs; 0 or a negative
+ * errno. From then on the calling thread may name it in the opcode of a WRITE, of a READ that is
+ * to be copied from the page cache (what is not there goes on to the driver), and of their CANCEL.
+ * They stop with the driver. -EOPNOTSUPP where ports have rings of their own. */
+int asyncuring_driver_side_start(asyncuring_driver *driver, unsigned number);
 void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *counters);
 
 /* Attach one event loop. Up to `depth` ops and as many cancels may be in flight. NULL and errno in

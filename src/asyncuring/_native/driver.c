@@ -1,6 +1,7 @@
 /* Drivers, as far as they are all alike. */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "driver.h"
+#include "side.h"
 #include <signal.h>
 
 asyncuring_driver *driver_create(const struct driver_kind *kind, void *kind_state, int *error)
@@ -49,6 +50,7 @@ int driver_thread_start(pthread_t *thread, void *(*run)(void *), void *argument)
 
 void asyncuring_driver_stop(asyncuring_driver *driver)
 {
+    sides_stop(driver); /* first: they hand ops over to the driver's own threads */
     driver->kind->stop(driver);
     driver_destroy(driver);
 }
@@ -58,6 +60,7 @@ void asyncuring_driver_abandon(asyncuring_driver *driver)
     /* The threads did not survive the fork, and locks and queues may have been caught half-way:
      * the memory stays as it is. The fds are shared with the parent; closing our copies is safe. */
     driver->kind->abandon(driver);
+    sides_abandon(driver);
     doorbell_destroy(&driver->doorbell);
     for (unsigned i = 0; i < driver->ports_count; i++)
         port_abandon(driver->ports[i]);
@@ -70,4 +73,5 @@ void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *
     counters->rings = atomic_load_explicit(&driver->rings, memory_order_relaxed);
     counters->spins = atomic_load_explicit(&driver->spinning.spins, memory_order_relaxed);
     counters->spin_ns = atomic_load_explicit(&driver->spinning.time_ns, memory_order_relaxed);
+    counters->beside = atomic_load_explicit(&driver->beside, memory_order_relaxed);
 }

@@ -36,16 +36,19 @@ struct port_kind {
     void (*go_on)(asyncuring_port *port);
 };
 
+struct side; /* side.h */
+
 struct asyncuring_driver {
     struct queue ops; /* producers: the ports; consumer: the kind's thread(s), one at a time */
     struct doorbell doorbell;
     _Atomic bool stopping;
     const struct driver_kind *kind;
     void *kind_state;
-    _Atomic uint64_t enters, wakeups, rings;
+    _Atomic uint64_t enters, wakeups, rings, beside;
     struct spinning spinning;
 
-    pthread_mutex_t attaching; /* guards what follows: attaching and detaching only */
+    pthread_mutex_t attaching; /* guards what follows: attaching, detaching, starting sides */
+    struct side *sides[ASYNCURING_SIDE_THREADS_MAX]; /* read by loops that have seen them start */
     _Atomic(asyncuring_port *) ports[DRIVER_PORTS_MAX];
     unsigned ports_count;
     unsigned reserved; /* cells of `ops` promised to ports */

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE /* preadv2 */
 #include "port.h"
+#include "side.h"
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -164,8 +165,15 @@ int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_
     if (port->driver->kind->ports)
         return port->driver->kind->ports->exchange(port, staged, out, limit, rung);
     if (staged > 0) {
-        queue_push(&port->driver->ops, port->staging, staged);
-        doorbell_ring(&port->driver->doorbell);
+        uint32_t opcodes = 0;
+        for (unsigned i = 0; i < staged; i++)
+            opcodes |= port->staging[i].opcode;
+        if (opcodes >> ASYNCURING_SIDE_SHIFT) {
+            sides_push(port->driver, port->staging, staged);
+        } else {
+            queue_push(&port->driver->ops, port->staging, staged);
+            doorbell_ring(&port->driver->doorbell);
+        }
     }
     /* We are awake: nobody need ring. If somebody did already, his ring is on the fd, or will be
      * in a moment; then the loop is woken once for nothing. */
