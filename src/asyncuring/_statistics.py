@@ -59,8 +59,9 @@ class DriverStatistics:
         wakeups: times one of its threads slept and was woken; 0 for "uring-local", which has none.
         rings: times it woke, or kept awake, an event loop.
         spins: times its thread, or an event loop, looked for work for up to 0.1 ms instead of
-            going to sleep at once. Only "uring" does, while its operations are done as soon as
-            they are submitted (the page cache has the pages) and earlier attempts were worth it.
+            going to sleep at once. Only "uring" does, while its operations come few at a time
+            (16 at most), are done as soon as they are submitted (the page cache has the pages),
+            and earlier attempts were worth it.
         spin_seconds: seconds spent so, by all of them together.
         routes: which operations go beside the ring: one entry per event loop, kind and file system,
             once the two ways were compared.

@@ -221,7 +221,8 @@ static void ring_loop(struct ring_thread *self)
         unsigned reaped = reap(self);
         if (taken > 0)
             atomic_store_explicit(&self->driver->spinning.prompt,
-                                  self->may_spin && self->in_kernel == 0, memory_order_relaxed);
+                                  self->may_spin && self->in_kernel == 0 && taken <= SPIN_OPS_MAX,
+                                  memory_order_relaxed);
         if (taken > 0 || reaped > 0)
             continue;
         if (atomic_load_explicit(&self->driver->stopping, memory_order_seq_cst) &&
