@@ -1,15 +1,15 @@
 # The verbs of this project. Each sets up what it needs; logic longer than two lines is in .ci/.
-#   make bench | bars | tables | test | check | format | stress | docs | wheel | test-all | clean
+#   make bench | bars | microbench | tables | test | check | format | stress | docs | wheel | test-all | clean
 PYTHON ?= python3
 VENV ?= .venv
 STRESS_SECONDS ?= 10
 
 bin := $(VENV)/bin
 core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/asyncuring/_native/build.py
-linted := $(wildcard src tests benchmark/*.py docs .ci/smoke.py setup.py)
-native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch])
+linted := $(wildcard src tests benchmark/*.py benchmark/micro docs .ci/smoke.py setup.py)
+native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch] benchmark/micro/*.c)
 
-.PHONY: setup bench bars tables test check format stress docs wheel test-all clean
+.PHONY: setup bench bars microbench tables test check format stress docs wheel test-all clean
 
 # Everything into $(VENV): an editable install with the extras that tests and benchmark need.
 setup: $(VENV)/.core-done
@@ -20,6 +20,10 @@ bench: setup
 # What the library is meant to reach: BARS="a e" for some of them. The peers need CPython 3.12.
 bars: $(VENV)/.peers-done
 	$(bin)/python -m benchmark.bars $(BARS)
+
+# What the parts of one op cost, beside the baseline; BASELINE=new makes these figures the baseline.
+microbench: setup
+	$(bin)/python -m benchmark.micro $(if $(filter new,$(BASELINE)),--new-baseline)
 
 # What is in benchmark/results/, into the documents.
 tables: setup
