@@ -3,8 +3,8 @@
 A driver may have side threads: then an op goes its own way (through the ring) or beside it. Which
 is faster depends on the file system, the kernel and the load. On ext4 the kernel passes each
 buffered overwrite that comes through a ring to a worker, which costs several times what the write
-does; other file systems let the ring write in place. So both ways are tried with what the program is doing
-anyhow, a few ops in turn, and the faster one is taken for the many ops that follow.
+does; other file systems let the ring write in place. So both ways are tried with what the program
+is doing anyhow, a few ops in turn, and the faster one is taken for the many ops that follow.
 """
 
 from __future__ import annotations
