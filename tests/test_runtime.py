@@ -174,10 +174,11 @@ def test_an_unclosed_file_stays_open_while_it_has_ops_in_flight(
         del read
         with pytest.warns(ResourceWarning, match="unclosed file"):
             del uring_file
+        # The destroyed task's op is asked to end, but so far the kernel has it.
         assert is_pinned(buf)
-        os.write(fd, b"data")
+        os.fstat(fd)
         await until(lambda: asyncuring.statistics().drivers == ())
-        assert buf == b"data"
+        assert not is_pinned(buf)
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
 

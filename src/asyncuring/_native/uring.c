@@ -82,6 +82,11 @@ static unsigned reap(struct ring_thread *self)
 
 /* ---- the loop ---- */
 
+static uint64_t transfer_length(const asyncuring_op *op)
+{
+    return op->opcode == ASYNCURING_OP_READ || op->opcode == ASYNCURING_OP_WRITE ? op->length : 0;
+}
+
 static unsigned take_batch(struct ring_thread *self)
 {
     struct queue *ops = &self->driver->ops;
@@ -93,7 +98,10 @@ static unsigned take_batch(struct ring_thread *self)
         room = BATCH_OPS;
     else if (room > 0)
         room--; /* for the doorbell's read, unless that is there already */
-    while (count < room && self->in_kernel < self->in_kernel_max && (op = queue_front(ops))) {
+    uint64_t bytes = 0;
+    while (count < room && bytes < BATCH_BYTES && self->in_kernel < self->in_kernel_max &&
+           (op = queue_front(ops))) {
+        bytes += transfer_length(op);
         ring_prepare(&self->ring, op);
         queue_pop(ops);
         self->in_kernel++;

@@ -8,6 +8,9 @@
 
 /* Ops per io_uring_enter; see uring.c for why so few. */
 #define BATCH_OPS 32
+/* And bytes, after which no more ops are added: of large blocks a whole batch would be a copy of
+ * milliseconds, during which no completion is delivered. 32 blocks of 8 KiB fit exactly. */
+#define BATCH_BYTES (256 * 1024)
 #define RING_SQ_ENTRIES (2 * BATCH_OPS)
 /* Room for all that may be in the kernel; what exceeds it waits in the driver's queue. */
 #define RING_CQ_ENTRIES 4096
