@@ -326,31 +326,6 @@ static int create_file(void)
     return file;
 }
 
-/* A ring that comes late, when the ring thread has long been awake again, wakes it once for nothing
- * and leaves no second arming behind, whatever comes after. */
-static void ring_for_nobody(asyncuring_driver *driver)
-{
-    const uint64_t one = 1;
-    int error;
-    asyncuring_port *port = asyncuring_port_attach(driver, 1, &error);
-    CHECK(port, "%s", strerror(error));
-    struct pollfd fd = {.fd = asyncuring_port_fd(port), .events = POLLIN};
-    CHECK(write(driver->doorbell.ring_fd, &one, sizeof one) == sizeof one, "%s", strerror(errno));
-    for (unsigned i = 0; i < 200; i++) {
-        asyncuring_completion out[2];
-        *asyncuring_port_staging(port) = (asyncuring_op){
-            .opcode = ASYNCURING_OP_NOP,
-            .token = (uint64_t)asyncuring_port_index(port) << ASYNCURING_PORT_SHIFT | (i + 1)};
-        unsigned count = exchange(port, 1, out, 2, 0);
-        while (count == 0) {
-            CHECK(poll(&fd, 1, -1) == 1, "%s", strerror(errno));
-            count = exchange(port, 0, out, 2, 1);
-        }
-        CHECK(atomic_load(&driver->doorbell.sleepers) <= 1, "one thread is armed twice");
-    }
-    asyncuring_port_detach(port);
-}
-
 static void live(const char *name, asyncuring_driver *driver, unsigned threads)
 {
     static unsigned lives;
@@ -410,10 +385,8 @@ int main(int arguments_count, char **arguments)
 
         watchdog_feed();
         driver = start_with_ring("uring", asyncuring_uring_start);
-        if (driver) {
-            ring_for_nobody(driver);
+        if (driver)
             live("uring", driver, 1);
-        }
 
         watchdog_feed();
         driver = start_with_ring("uring-local", asyncuring_uring_local_start);
