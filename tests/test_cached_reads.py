@@ -100,7 +100,7 @@ def test_the_end_of_the_file_is_found_all_the_same(
 def test_what_is_not_cached_is_read_all_the_same(
     run: Run, driver: DriverName, cached: Path
 ) -> None:
-    """By whom depends on the device: the attempt itself starts a read, which may be done at once."""
+    """By whom depends on the device: the attempt starts the read, which may end at once."""
 
     async def main() -> None:
         async with await open_file(cached, driver=driver, cached_reads="inline") as uring_file:
