@@ -25,7 +25,7 @@ from ._inline import InlineReads
 from ._op import Opcode
 from ._routes import TIMED
 from ._runtime import quick_loop_key, running_loop_key
-from ._sides import FileSides
+from ._sides import LARGE, FileSides
 
 if TYPE_CHECKING:
     import sys
@@ -137,14 +137,14 @@ class UringFile:
         if type(buf) not in PLAIN_TYPES:
             refuse_objects(buf)
         if (account.proactor.is_calm or self._inline_always) and self._inline_reads is not None:
-            read_cached = account.read_cached
-            count = self._inline_reads.try_read(read_cached, self._fd, pin, off)
+            count = self._inline_reads.try_read(account.read_cached, self._fd, pin, off)
             if count >= 0:
                 del pin
                 await account.proactor.take_turns()
                 return count
         length = len(pin)
-        waiter = account.perform(_READ, self._fd, pin, length, off)
+        opcode = _READ if length < LARGE else self._sides.large_read_opcode(account.proactor)
+        waiter = account.perform(opcode, self._fd, pin, length, off)
         del pin  # whoever keeps this frame, as a traceback does, must not keep the buffer exported
         try:
             result: int = await waiter

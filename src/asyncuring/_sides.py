@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import cycle, repeat
 from typing import TYPE_CHECKING
 
 from ._op import Opcode
@@ -15,13 +16,19 @@ if TYPE_CHECKING:
     from ._proactor import Proactor
     from ._runtime import LeasedDriver
 
-__all__ = ["FileSides"]
+__all__ = ["LARGE", "FileSides"]
 
-_WRITE = int(Opcode.WRITE)
+_READ, _WRITE = int(Opcode.READ), int(Opcode.WRITE)
 
 # The writes of one inode exclude each other in the kernel, so all of them go to the same thread;
 # those of different inodes to one of so many.
 _WRITERS = 8
+
+# Copying a large block takes longer than the hand-over to a thread. One core copies for the ring
+# thread, so reads of such blocks take turns on as many threads as there are cores, up to a few.
+# Measured: bar j of benchmark/results/bars.csv.
+LARGE = 256 * 1024
+_READERS = range(_WRITERS + 1, _WRITERS + 1 + min(os.cpu_count() or 1, 4))
 
 
 class FileSides:
@@ -31,12 +38,13 @@ class FileSides:
         write_opcodes: by the way of a write (`_routes`); 0 for a thread that may not run yet.
     """
 
-    __slots__ = ("_device", "_leased", "_writer", "write_opcodes")
+    __slots__ = ("_device", "_leased", "_read_opcodes", "_writer", "write_opcodes")
 
     def __init__(self, fd: int, direct: bool, leased: LeasedDriver) -> None:
         """Look at the file: it must be a regular one, and use the page cache."""
         self._leased = leased
         self._writer = 0
+        self._read_opcodes: Iterator[int] = repeat(_READ)
         self.write_opcodes = (_WRITE, 0, _WRITE, 0)
         if direct or not leased.driver.side_threads:
             return
@@ -44,6 +52,7 @@ class FileSides:
         if stat.S_ISREG(status.st_mode):
             self._device = status.st_dev
             self._writer = 1 + hash((status.st_dev, status.st_ino)) % _WRITERS
+            self._read_opcodes = iter(())
 
     def write_ways(self, proactor: Proactor) -> Iterator[int]:
         """Return what gives the way of each write that `proactor` is asked for."""
@@ -68,6 +77,23 @@ class FileSides:
             return _WRITE
         self.write_opcodes = (_WRITE, beside, _WRITE, beside)
         return beside
+
+    def large_read_opcode(self, proactor: Proactor) -> int:
+        """Return the opcode for a read of `LARGE` or more: of the thread whose turn it is.
+
+        That one copies what the page cache has, and leaves to the driver what it lacks.
+        """
+        return next(self._read_opcodes, 0) or self._start_readers(proactor)
+
+    def _start_readers(self, proactor: Proactor) -> int:
+        start = self._leased.driver.start_side_thread
+        try:
+            opcodes = [_READ | start(number) for number in _READERS]
+        except OSError as error:
+            self._route("large read", proactor).refuse(f"no side thread: {error.strerror}")
+            opcodes = [_READ]
+        self._read_opcodes = cycle(opcodes)
+        return next(self._read_opcodes)
 
     def timed_write(self, proactor: Proactor, way: int, seconds: float) -> None:
         """Take note of how long a write took whose duration was wanted."""

@@ -1,6 +1,8 @@
 /* The threads beside the ring; see side.h for what they are for. */
+#define _GNU_SOURCE /* preadv2 */
 #include "side.h"
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* A port's doorbell is rung after so many ops or bytes, or when nothing more is queued: as in
  * uring.c, Python resumes the tasks of one batch while the next is carried out. */
@@ -56,12 +58,34 @@ static void write_out(struct side *self, const asyncuring_op *op)
     deliver(self, op->token, count < 0 ? -errno : count);
 }
 
+/* Copy what the page cache has. What it lacks, if only a part, would keep this thread waiting. */
+static void read_cached(struct side *self, const asyncuring_op *op)
+{
+    ssize_t count = -1;
+#ifdef RWF_NOWAIT
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)op->address, .iov_len = op->length};
+    count = preadv2(op->fd, &piece, 1, (off_t)op->argument, RWF_NOWAIT);
+#endif
+    if (count >= 0 && (uint64_t)count == op->length)
+        deliver(self, op->token, count);
+    else
+        hand_over(self, *op);
+}
+
 static void carry_out(struct side *self, const asyncuring_op *op)
 {
-    if (opcode_of(op) == ASYNCURING_OP_WRITE)
+    switch (opcode_of(op)) {
+    case ASYNCURING_OP_WRITE:
         write_out(self, op);
-    else /* a cancel comes behind the op that it names, which is therefore done */
+        break;
+    case ASYNCURING_OP_READ:
+        read_cached(self, op);
+        break;
+    default:
+        /* A cancel comes behind the op that it names, which is therefore done or handed over. */
         hand_over(self, *op);
+        break;
+    }
 }
 
 /* ---- all that come ---- */

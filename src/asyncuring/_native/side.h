@@ -2,8 +2,9 @@
  *
  * The kernel's io_uring passes a buffered write that may block to a worker of its own, and takes
  * one at a time for each inode: on some file systems every overwrite. A plain pwrite(2) costs a
- * fraction of that. Which ops come here is said in their opcode, by those who measure
- * (ASYNCURING_SIDE_SHIFT in boundary.h).
+ * fraction of that. And one ring thread copies large cached blocks on one core only: side threads
+ * copy them on all. Which ops come here is said in their opcode (ASYNCURING_SIDE_SHIFT in
+ * boundary.h).
  *
  * Each side thread has a queue of its own and carries out what comes, one op after the other. Ops
  * that would only wait for each other in the kernel, the writes of one inode, are given to the same
