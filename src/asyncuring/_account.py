@@ -91,7 +91,7 @@ class Account:
         the op, and so the buffer, until the completion.
         """
         try:
-            value = self.cancel(waiter)
+            value = self.proactor.cancel(waiter)
             if value is None:
                 if isinstance(interruption, GeneratorExit):
                     raise interruption
@@ -101,10 +101,6 @@ class Account:
             raise interruption
         finally:
             del interruption  # its traceback names this frame, and with it the task's
-
-    def cancel(self, waiter: Waiter) -> int | None:
-        """Cancel an op; its result, if that is known by now, else None: wait for it."""
-        return self.proactor.cancel(waiter)
 
     def cancel_all(self) -> None:
         """Ask for the cancellation of every op of this account; whoever awaits one sees that."""

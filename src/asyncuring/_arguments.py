@@ -105,7 +105,7 @@ def byte_view(buf: Buffer) -> memoryview:
     try:
         with memoryview(buf) as view:
             contiguous = view.c_contiguous
-    except (TypeError, ValueError, BufferError) as error:
+    except PIN_ERRORS as error:
         raise unusable(buf, error) from None
     if not contiguous:
         raise unusable(buf, BufferError())

@@ -275,7 +275,7 @@ class Proactor:
         return True
 
     def cancel(self, waiter: Waiter) -> int | None:
-        """See `Account.cancel`."""
+        """Cancel an op or a bundle; its result, if it is known by now, else None: wait for it."""
         if self.withdraw(waiter):
             return CANCELLED
         bundle = self._bundles.get(waiter)

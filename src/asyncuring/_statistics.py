@@ -23,7 +23,8 @@ class RouteStatistics:
     rarely.
 
     Attributes:
-        kind: "write": writes to regular files, without `direct`.
+        kind: "write": writes to regular files, without `direct`. "large read": reads of 256 KiB and
+            more from such files, which go beside without a comparison; only if they cannot.
         device: the file system, as `st_dev` of stat(2) names it.
         beside: whether they go to a native thread beside the ring, for that was faster.
         ring_seconds: median duration of an operation through the ring, in the last comparison;
@@ -52,7 +53,8 @@ class DriverStatistics:
         loops: event loops that have a port with it.
         ops_submitted: operations handed to it.
         inline_reads: reads that the page cache served in the calling thread, without the driver.
-        ops_beside: operations that native threads carried out beside the ring (see `routes`).
+        ops_beside: operations that native threads carried out beside the ring: writes (see
+            `routes`) and large reads.
         in_flight: operations that it has now.
         backlog: operations that wait for depth, or for the end of their loop's tick.
         enters: io_uring_enter(2) calls; 0 for "threads".

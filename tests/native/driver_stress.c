@@ -11,7 +11,7 @@
  * Usage: driver_stress SECONDS. Skips the drivers with a ring where they cannot run, unless
  * ASYNCURING_REQUIRE_URING=1.
  */
-#include "driver.h"
+#include "drivers.h"
 #include "watchdog.h"
 #include <poll.h>
 #include <sys/types.h>
@@ -238,19 +238,6 @@ static void complete(struct loop *self, const asyncuring_completion *completion)
 
 /* ---- a loop ---- */
 
-/* An exchange as a loop makes it: if completions may come in a moment, look for them. */
-static unsigned exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
-                         unsigned limit, int rung)
-{
-    int count = asyncuring_port_exchange(port, staged, out, limit, rung);
-    if (count == ASYNCURING_SOON) {
-        asyncuring_port_spin(port);
-        count = asyncuring_port_exchange(port, 0, out, limit, 0);
-    }
-    CHECK(count >= 0, "%d completions", count);
-    return (unsigned)count;
-}
-
 static void visit(struct loop *self)
 {
     asyncuring_completion out[DEPTH_MAX];
@@ -360,19 +347,6 @@ static void live(const char *name, asyncuring_driver *driver, unsigned threads)
            (unsigned long)ops);
 }
 
-static asyncuring_driver *start_with_ring(const char *name,
-                                          asyncuring_driver *(*start)(asyncuring_start_error *))
-{
-    const char *require = getenv("ASYNCURING_REQUIRE_URING");
-    asyncuring_start_error error = {0};
-    asyncuring_driver *driver = start(&error);
-    if (!driver && require && strcmp(require, "1") == 0)
-        CHECK(driver, "io_uring is required: %s", strerror(error.error));
-    if (!driver)
-        printf("driver_stress: %s skipped: %s\n", name, strerror(error.error));
-    return driver;
-}
-
 int main(int arguments_count, char **arguments)
 {
     double until = seconds_now() + (arguments_count > 1 ? atof(arguments[1]) : 1);
@@ -384,12 +358,12 @@ int main(int arguments_count, char **arguments)
         live("threads", driver, THREADS);
 
         watchdog_feed();
-        driver = start_with_ring("uring", asyncuring_uring_start);
+        driver = start_with_ring("driver_stress: uring", asyncuring_uring_start);
         if (driver)
             live("uring", driver, 1);
 
         watchdog_feed();
-        driver = start_with_ring("uring-local", asyncuring_uring_local_start);
+        driver = start_with_ring("driver_stress: uring-local", asyncuring_uring_local_start);
         if (driver)
             live("uring-local", driver, 0);
     } while (seconds_now() < until);

@@ -4,25 +4,12 @@
  * Usage: late_ring_stress SECONDS. Skips where there is no io_uring, unless
  * ASYNCURING_REQUIRE_URING=1.
  */
-#include "driver.h"
+#include "drivers.h"
 #include "watchdog.h"
 #include <poll.h>
 
 #define OPS 200
 #define SKIPPED 77
-
-/* An exchange as a loop makes it: if completions may come in a moment, look for them. */
-static unsigned exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
-                         unsigned limit, int rung)
-{
-    int count = asyncuring_port_exchange(port, staged, out, limit, rung);
-    if (count == ASYNCURING_SOON) {
-        asyncuring_port_spin(port);
-        count = asyncuring_port_exchange(port, 0, out, limit, 0);
-    }
-    CHECK(count >= 0, "%d completions", count);
-    return (unsigned)count;
-}
 
 static void ring_for_nobody(asyncuring_driver *driver)
 {
@@ -50,17 +37,12 @@ static void ring_for_nobody(asyncuring_driver *driver)
 int main(int arguments_count, char **arguments)
 {
     double until = seconds_now() + (arguments_count > 1 ? atof(arguments[1]) : 1);
-    const char *require = getenv("ASYNCURING_REQUIRE_URING");
     unsigned long rings = 0;
     do {
         watchdog_feed();
-        asyncuring_start_error error = {0};
-        asyncuring_driver *driver = asyncuring_uring_start(&error);
-        if (!driver && !(require && strcmp(require, "1") == 0)) {
-            printf("late_ring_stress: skipped: %s\n", strerror(error.error));
+        asyncuring_driver *driver = start_with_ring("late_ring_stress:", asyncuring_uring_start);
+        if (!driver)
             return SKIPPED;
-        }
-        CHECK(driver, "io_uring is required: %s", strerror(error.error));
         ring_for_nobody(driver);
         asyncuring_driver_stop(driver);
         rings++;
