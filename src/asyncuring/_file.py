@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import warnings
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from ._account import Account, Uncancellable
 from ._arguments import (
     OFFSET_MAX,
     PIN_ERRORS,
@@ -19,35 +17,29 @@ from ._arguments import (
     refuse_objects,
     unusable,
 )
-from ._closing import all_quiet, close_when_quiet
-from ._errors import CANCELLED, ClosedFileError, EndOfFileError, alignment_detail, os_error
-from ._inline import InlineReads
+from ._errors import EndOfFileError, os_error
+from ._handle import FileHandle
 from ._op import Opcode
 from ._routes import TIMED
-from ._runtime import quick_loop_key, running_loop_key
-from ._sides import LARGE, FileSides
+from ._runtime import quick_loop_key
+from ._sides import LARGE
 
 if TYPE_CHECKING:
     import sys
-    from collections.abc import Callable, Hashable, Iterable
-
-    from typing_extensions import Self
+    from collections.abc import Iterable
 
     if sys.version_info >= (3, 12):
         from collections.abc import Buffer
     else:
         from typing_extensions import Buffer
 
-    from ._runtime import LeasedDriver
 
-__all__ = ["CachedReads", "UringFile"]
-
-CachedReads = Literal["auto", "inline", "ring"]
+__all__ = ["UringFile"]
 
 _READ, _WRITE = int(Opcode.READ), int(Opcode.WRITE)
 
 
-class UringFile:
+class UringFile(FileHandle):
     """A file that is read and written at offsets, by any number of tasks at once.
 
     Made by `open_file`. It may be used from several event loops in several threads at the same
@@ -58,55 +50,6 @@ class UringFile:
     IORING_OP_ASYNC_CANCEL) and most file IO runs to its end all the same. On trio it then gives
     its result; on asyncio the cancellation is raised.
     """
-
-    def __init__(self, name: str | bytes, *, direct: bool, cached_reads: CachedReads) -> None:
-        """Use `open_file`."""
-        self._name = name
-        self._direct = direct
-        # With O_DIRECT, RWF_NOWAIT blocked the caller all the same (measured).
-        self._inline_reads = None if direct or cached_reads == "ring" else InlineReads()
-        self._inline_always = cached_reads == "inline"
-        self._fd = -1
-        self._leased: LeasedDriver | None = None
-        self._pin: Callable[[Any, bool], Any]
-        # One account for each loop that has used the file. Empty before opening and after closing,
-        # so that finding one is all that an operation has to check.
-        self._accounts: dict[Hashable, Account] = {}
-
-    def opened(self, fd: int, leased: LeasedDriver) -> None:
-        """Take over the descriptor and the lease (`open_file` calls this)."""
-        self._fd = fd
-        self._leased = leased
-        self._pin = leased.pin
-        self._sides = FileSides(fd, self._direct, leased)
-
-    # -- what it is
-
-    @property
-    def name(self) -> str | bytes:
-        """The path, as it was given to `open_file`."""
-        return self._name
-
-    @property
-    def closed(self) -> bool:
-        """Whether the file is closed, or being closed."""
-        return self._leased is None
-
-    def fileno(self) -> int:
-        """Return the file descriptor.
-
-        Raises:
-            ClosedFileError: the file is closed.
-        """
-        if self._leased is None:
-            raise self._closed_error()
-        return self._fd
-
-    def __repr__(self) -> str:
-        """Name, descriptor and driver."""
-        if self._leased is None:
-            return f"<asyncuring.UringFile {self._name!r}, closed>"
-        return f"<asyncuring.UringFile {self._name!r}, fd {self._fd}, {self._leased.name}>"
 
     # -- reading
 
@@ -311,90 +254,3 @@ class UringFile:
         result = await account.complete(opcode, self._fd)
         if result < 0:
             raise self._error(result)
-
-    # -- closing
-
-    async def aclose(self) -> None:
-        """Close the file, once the operations on it that are under way are done.
-
-        New operations are refused from the call on. If `aclose` is itself cancelled, it asks the
-        kernel to cancel what is under way (those operations then raise `ClosedFileError`), closes
-        the file all the same, and then is cancelled. Closing a closed file does nothing.
-
-        Raises:
-            OSError: what close(2) says (EIO, ENOSPC, EDQUOT on network file systems); the file is
-                closed then, too.
-        """
-        leased = self._leased
-        if leased is None:
-            return
-        if leased.forked:  # the child's copy of the descriptor, and nothing else, is ours
-            self._leased = None
-            os.close(self._fd)
-            return
-        proactor = leased.proactor()
-        self._leased = None
-        accounts, self._accounts = list(self._accounts.values()), {}
-        try:
-            await all_quiet(accounts, proactor)
-        finally:
-            try:
-                account = Uncancellable(proactor)
-                result = await account.complete(Opcode.CLOSE, self._fd)
-            finally:
-                leased.release()
-        if result < 0:
-            raise os_error(result, self._name)
-
-    async def __aenter__(self) -> Self:
-        """Nothing: the file is open."""
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Close the file."""
-        await self.aclose()
-
-    def __del__(self) -> None:
-        """Complain, and close what was forgotten as soon as the kernel is done with it."""
-        leased, self._leased = self._leased, None
-        if leased is None:
-            return
-        if leased.forked:
-            os.close(self._fd)
-            return
-        try:
-            text = f"unclosed file {self._name!r}, fd {self._fd}"
-            warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
-        finally:  # the warning may be an error
-            close_when_quiet(self._fd, [a for a in self._accounts.values() if a.ops > 0], leased)
-
-    # -- the slow paths
-
-    def forget_loops(self) -> None:
-        """Look up the proactor anew at the next operation (the process was forked)."""
-        self._accounts = {}
-
-    def _account(self) -> Account:
-        """Return the account with the running loop's proactor, opened at the first operation."""
-        key = running_loop_key()
-        account = self._accounts.get(key)
-        if account is None:
-            if self._leased is None:
-                raise self._closed_error()
-            account = Account(self._leased.proactor())
-            account.write_ways = self._sides.write_ways(account.proactor)
-            # A loop that was closed meanwhile does not come back.
-            kept = {k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()}
-            self._accounts = {**kept, key: account}
-        return account
-
-    def _closed_error(self) -> ClosedFileError:
-        return ClosedFileError(f"the file {self._name!r} is closed")
-
-    def _error(self, result: int, length: int = 0, off: int = 0) -> Exception:
-        if result == CANCELLED and self._leased is None:
-            return self._closed_error()
-        detail = ""
-        if result == -errno.EINVAL and self._direct and self._leased is not None:
-            detail = alignment_detail(self._leased.direct_alignment(self._fd), length, off)
-        return os_error(result, self._name, detail)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from ._account import Account
 from ._errors import os_error
-from ._file import CachedReads, UringFile
+from ._file import UringFile
 from ._op import Opcode
 from ._runtime import DriverName, LeasedDriver, lease
 
 if TYPE_CHECKING:
+    from ._handle import CachedReads
     from ._proactor import Proactor
 
 __all__ = ["Mode", "open_file"]
