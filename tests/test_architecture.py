@@ -44,7 +44,7 @@ FLOORS: dict[str, set[str]] = {
     "_sides": FILES | {"_routes"},
     "_handle": FILES | {"_inline", "_closing", "_sides"},
     "_file": FILES | {"_arguments", "_buffers", "_handle", "_routes", "_sides"},
-    "_opening": FILES | {"_file", "_handle"},
+    "_opening": FILES | {"_arguments", "_file", "_handle"},
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
     "__init__": {"_file", "_opening", "_batch", "_buffers", "_statistics", "_runtime", "_errors"},
     "_report": {"_drivers", "_runtime", "asyncuring"},

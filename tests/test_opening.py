@@ -229,17 +229,12 @@ def test_a_misaligned_direct_read_names_the_alignment_that_is_wanted(
                 assert f"multiples of {known[1]} (got offset 17, length 4096)" in str(caught.value)
 
     def lease_alignment(fd: int) -> tuple[int, int] | None:
-        leased = lease(driver, nobody)
+        leased = lease(driver)
         try:
             return leased.direct_alignment(fd)
         finally:
             leased.release()
 
-    class Nobody:
-        def forget_loops(self) -> None:
-            """No child is forked meanwhile."""
-
-    nobody = Nobody()
     run(main)
 
 

@@ -1,10 +1,11 @@
-"""What callers pass in, checked at the call: buffers and offsets. Knows nothing of ours."""
+"""What callers pass in, checked at the call: buffers, offsets, paths. Knows nothing of ours."""
 
 from __future__ import annotations
 
 import array
 import mmap
 import operator
+import os
 import re
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any, cast
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import sys
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     if sys.version_info >= (3, 12):
         from collections.abc import Buffer
     else:
         from typing_extensions import Buffer
+
+    AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 __all__ = [
     "OFFSET_MAX",
@@ -24,6 +28,8 @@ __all__ = [
     "PLAIN_TYPES",
     "byte_view",
     "checked_offset",
+    "checked_path",
+    "checked_permissions",
     "pinned_requests",
     "refuse_objects",
     "unusable",
@@ -31,6 +37,8 @@ __all__ = [
 
 # loff_t is signed, and io_uring takes its -1 for "the current position" (io_uring_enter(2)).
 OFFSET_MAX = 2**63 - 1
+
+_PERMISSIONS_MAX = 0o7777
 
 # Buffers of these types hold plain data; others are asked whether they hold Python objects.
 PLAIN_TYPES = frozenset({bytearray, bytes, array.array, mmap.mmap})
@@ -49,6 +57,27 @@ def checked_offset(off: int) -> int:
         message = f"offset must be between 0 and 2**63 - 1, not {off}"
         raise ValueError(message)
     return off
+
+
+def checked_path(path: AnyPath) -> tuple[str | bytes, bytes]:
+    """Return `path` as it was given, without its object, and as the kernel takes it.
+
+    ValueError if it holds a NUL byte, TypeError if it is no path.
+    """
+    name = os.fspath(path)
+    encoded = os.fsencode(name)
+    if b"\0" in encoded:
+        message = "embedded null byte in the path"
+        raise ValueError(message)
+    return name, encoded + b"\0"
+
+
+def checked_permissions(permissions: int) -> int:
+    """Return `permissions` of what is to be created; ValueError if they are none."""
+    if not 0 <= permissions <= _PERMISSIONS_MAX:
+        message = f"permissions must be between 0 and {_PERMISSIONS_MAX:#o}, not {permissions!r}"
+        raise ValueError(message)
+    return permissions
 
 
 def _pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:

@@ -7,12 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Literal
 
 from ._account import Account
+from ._arguments import checked_path, checked_permissions
 from ._errors import os_error
 from ._file import UringFile
 from ._op import Opcode
 from ._runtime import DriverName, LeasedDriver, lease
 
 if TYPE_CHECKING:
+    from ._arguments import AnyPath
     from ._handle import CachedReads
     from ._proactor import Proactor
 
@@ -27,11 +29,9 @@ _FLAGS: dict[str, int] = {
     "x+": os.O_RDWR | os.O_CREAT | os.O_EXCL,
 }
 
-_PERMISSIONS_MAX = 0o7777
-
 
 async def open_file(  # noqa: PLR0913  what a file can be asked for
-    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    path: AnyPath,
     mode: Mode = "r",
     *,
     direct: bool = False,
@@ -74,20 +74,14 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     if cached_reads not in ("auto", "inline", "ring"):
         message = f"cached_reads must be 'auto', 'inline' or 'ring', not {cached_reads!r}"
         raise ValueError(message)
-    name = os.fspath(path)
-    path_bytes = os.fsencode(name)
-    if b"\0" in path_bytes:
-        message = "embedded null byte in the path"
-        raise ValueError(message)
-    if not 0 <= permissions <= _PERMISSIONS_MAX:
-        message = f"permissions must be between 0 and {_PERMISSIONS_MAX:#o}, not {permissions!r}"
-        raise ValueError(message)
+    name, encoded = checked_path(path)
+    permissions = checked_permissions(permissions)
     flags = _FLAGS[mode] | os.O_CLOEXEC | (_direct_flag() if direct else 0)
     sys.audit("open", name, mode, flags)
     file = UringFile(name, direct=direct, cached_reads=cached_reads)
     leased = lease(driver, file)
     try:
-        fd = await _open(leased, path_bytes, flags, permissions)
+        fd = await _open(leased, encoded, flags, permissions)
     except BaseException:
         leased.release()
         raise
@@ -131,7 +125,7 @@ class _Opening(Account):
 
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
     account = _Opening(leased.proactor())
-    pin = leased.pin(path + b"\0", False)
+    pin = leased.pin(path, False)
     waiter = account.perform(Opcode.OPEN, -1, pin, permissions, flags)
     try:
         fd: int = await waiter

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ._drivers import Driver
 
     class Tenant(Protocol):
-        """What holds a lease: an open file."""
+        """What holds a lease for longer than one operation: an open file."""
 
         def forget_loops(self) -> None:
             """Look up the proactor anew at the next operation."""
@@ -157,10 +157,11 @@ _retiring: list[LeasedDriver] = []
 _released_later: deque[LeasedDriver] = deque()
 
 
-def lease(name: DriverName | None, tenant: Tenant) -> LeasedDriver:
-    """Lease a running driver for `tenant`, starting it if need be.
+def lease(name: DriverName | None, tenant: Tenant | None = None) -> LeasedDriver:
+    """Lease a running driver, starting it if need be.
 
     name: None takes io_uring if it works here, else native threads, and keeps the reason.
+    tenant: is told of a fork.
 
     Raises:
         DriverUnavailableError: the driver that was asked for by name cannot run here.
@@ -173,7 +174,8 @@ def lease(name: DriverName | None, tenant: Tenant) -> LeasedDriver:
     with _lock:
         leased = _find_or_start(name)
         leased.leases += 1
-        leased.tenants.add(tenant)
+        if tenant is not None:
+            leased.tenants.add(tenant)
         return leased
 
 
