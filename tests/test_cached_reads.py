@@ -16,7 +16,7 @@ from tests.running import CancelledTaskError, Task, gather
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from asyncuring._file import CachedReads
+    from asyncuring._handle import CachedReads
     from asyncuring._runtime import DriverName
     from tests.running import Run
 
