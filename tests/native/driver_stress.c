@@ -130,7 +130,6 @@ static void stage_something(struct loop *self, struct slot *slot)
     if (opcode == ASYNCURING_OP_CLOSE)
         op->fd = slot->opened_fd;
     if (opcode == ASYNCURING_OP_OPEN) {
-        op->address = (uint64_t)(uintptr_t)"/dev/null";
         op->argument = O_RDONLY | O_CLOEXEC;
     }
 }

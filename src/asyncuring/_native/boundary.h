@@ -29,7 +29,13 @@ enum asyncuring_opcode {
  */
 typedef struct asyncuring_op {
     uint64_t token; /* names the op; the bits from ASYNCURING_PORT_SHIFT up name its port */
-    uint64_t address;
+    union {
+        uint64_t address;
+        /* As staged, for the exchange puts the address in place: since when it has waited, in
+         * nanoseconds of CLOCK_MONOTONIC (0: not at all), and from the bit ASYNCURING_CLASS_SHIFT
+         * up the number of its class. */
+        uint64_t origin;
+    };
     uint64_t argument;
     uint64_t length;
     int32_t fd;
@@ -51,6 +57,37 @@ typedef struct asyncuring_counters {
     uint64_t beside;  /* ops that a side thread carried out */
 } asyncuring_counters;
 
+/* Durations are counted in buckets: one for each 2^(ASYNCURING_LINEAR_LOG2 - ASYNCURING_PARTS_LOG2)
+ * ns below 2^ASYNCURING_LINEAR_LOG2 ns, 2^ASYNCURING_PARTS_LOG2 for each power of two above, up to
+ * 2^ASYNCURING_DURATION_LOG2 ns (18 minutes), and one for all that take longer. */
+enum {
+    ASYNCURING_LINEAR_LOG2 = 10,
+    ASYNCURING_PARTS_LOG2 = 4,
+    ASYNCURING_DURATION_LOG2 = 40,
+    ASYNCURING_BUCKETS = 497
+};
+/* Linux has numbers up to 133 (EHWPOISON). */
+enum { ASYNCURING_ERRNOS = 134 };
+
+/* What was counted of the ops of one opcode in one class. All members are uint64_t. */
+typedef struct asyncuring_tally {
+    uint64_t begun; /* submitted to the driver */
+    uint64_t done;  /* reaped; those that failed included */
+    uint64_t bytes; /* transferred */
+    /* Sums over what is done: from an op's origin to its submission, from there to its completion,
+     * from there until the loop reaped it. */
+    uint64_t backlog_ns, kernel_ns, loop_ns;
+    uint64_t errors[ASYNCURING_ERRNOS]; /* failed, by errno; 0: any other */
+    /* Histograms. */
+    uint64_t backlog[ASYNCURING_BUCKETS], kernel[ASYNCURING_BUCKETS], loop[ASYNCURING_BUCKETS];
+} asyncuring_tally;
+
+/* An op that was reaped and had taken long. */
+typedef struct asyncuring_slow_op {
+    uint64_t token;
+    uint64_t backlog_ns, kernel_ns, loop_ns;
+} asyncuring_slow_op;
+
 /* Where a driver's start failed. */
 enum asyncuring_stage {
     ASYNCURING_STAGE_RESOURCES = 0, /* memory, eventfd or thread */
@@ -65,6 +102,7 @@ typedef struct asyncuring_start_error {
 } asyncuring_start_error;
 
 enum { ASYNCURING_PORT_SHIFT = 48 };
+enum { ASYNCURING_CLASS_SHIFT = 56 };
 enum { ASYNCURING_SIDE_SHIFT = 8, ASYNCURING_SIDE_THREADS_MAX = 16 };
 
 /* 1 if this build contains the uring driver. */
@@ -88,6 +126,11 @@ void asyncuring_driver_abandon(asyncuring_driver *driver);
  * They stop with the driver. -EOPNOTSUPP where ports have rings of their own. */
 int asyncuring_driver_side_start(asyncuring_driver *driver, unsigned number);
 void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *counters);
+/* Add to `sum` what all ports, detached ones included, have counted of one opcode in one class. */
+void asyncuring_driver_tally(asyncuring_driver *driver, unsigned io_class, unsigned opcode,
+                             asyncuring_tally *sum);
+/* From now on each port notes ops that have taken `limit_ns` or longer; 0: none. Of the process. */
+void asyncuring_note_slow_ops(uint64_t limit_ns);
 
 /* Attach one event loop. Up to `depth` ops and as many cancels may be in flight. NULL and errno in
  * *error if there is no room. All other port functions belong to the attaching loop's thread. */
@@ -106,10 +149,15 @@ char **asyncuring_port_addresses(asyncuring_port *port);
  * port's fd becomes readable with the next completion. `rung`: called because it was readable.
  * ASYNCURING_SOON instead of a count: none is there, but may be in a moment; the doorbell is not
  * armed. Call asyncuring_port_spin, then this again with nothing staged.
+ * ASYNCURING_SLOW added to a count: asyncuring_port_slow_ops has something to tell.
  * Short and without waiting, so that the GIL can be kept. */
-enum { ASYNCURING_SOON = -1 };
+enum { ASYNCURING_SOON = 1 << 30, ASYNCURING_SLOW = 1 << 29 };
 int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
                              unsigned limit, int rung);
+/* The slow ones among the ops that the last exchange reaped (asyncuring_note_slow_ops); returns how
+ * many: ASYNCURING_SLOW_MAX at most, of more the rest is left out. */
+enum { ASYNCURING_SLOW_MAX = 32 };
+unsigned asyncuring_port_slow_ops(const asyncuring_port *port, const asyncuring_slow_op **slow_ops);
 /* Look for completions for a moment (spin.h), or do what takes longer. Not with the GIL. */
 void asyncuring_port_spin(asyncuring_port *port);
 /* Read what the page cache has into the buffer whose address stands behind those of the ops:

@@ -1,6 +1,6 @@
 /* Drivers, as far as they are all alike. */
 #define _GNU_SOURCE /* pthread_setname_np */
-#include "driver.h"
+#include "port.h"
 #include "side.h"
 #include <signal.h>
 
@@ -74,4 +74,16 @@ void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *
     counters->spins = atomic_load_explicit(&driver->spinning.spins, memory_order_relaxed);
     counters->spin_ns = atomic_load_explicit(&driver->spinning.time_ns, memory_order_relaxed);
     counters->beside = atomic_load_explicit(&driver->beside, memory_order_relaxed);
+}
+
+void asyncuring_driver_tally(asyncuring_driver *driver, unsigned io_class, unsigned opcode,
+                             asyncuring_tally *sum)
+{
+    for (unsigned i = 0; i < DRIVER_PORTS_MAX; i++) {
+        /* acquire: partner of port_create's release. */
+        asyncuring_port *port = atomic_load_explicit(&driver->ports[i], memory_order_acquire);
+        if (!port)
+            return;
+        tally_add_to(&port->tally, io_class, opcode, sum);
+    }
 }

@@ -68,7 +68,8 @@ static inline void driver_count(_Atomic uint64_t *counter)
 
 /* port.c */
 asyncuring_port *driver_port_of(asyncuring_driver *driver, uint64_t token);
-void port_deliver(asyncuring_port *port, uint64_t token, int64_t result);
+/* done_ns: when it was done, by clock_ns. */
+void port_deliver(asyncuring_port *port, uint64_t token, int64_t result, uint64_t done_ns);
 void port_ring(asyncuring_port *port);
 void port_destroy(asyncuring_port *port);
 void port_abandon(asyncuring_port *port);

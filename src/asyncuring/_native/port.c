@@ -31,7 +31,8 @@ static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, i
     *error = doorbell_create(&port->doorbell, false);
     if (*error == 0) {
         port->staging = calloc(outstanding, sizeof *port->staging);
-        bool created = queue_create(&port->completions, log2, sizeof(asyncuring_completion));
+        bool created = queue_create(&port->completions, log2, sizeof(struct port_completion)) &&
+                       tally_create(&port->tally, outstanding);
         port->addresses = calloc(outstanding + 1, sizeof *port->addresses);
         *error = created && port->staging && port->addresses ? 0 : ENOMEM;
     }
@@ -80,6 +81,7 @@ void port_destroy(asyncuring_port *port)
         port->driver->kind->ports->close(port);
     queue_destroy(&port->completions);
     doorbell_destroy(&port->doorbell);
+    tally_destroy(&port->tally);
     free(port->staging);
     free(port->addresses);
     free(port);
@@ -119,10 +121,11 @@ char **asyncuring_port_addresses(asyncuring_port *port)
     return port->addresses;
 }
 
-void port_deliver(asyncuring_port *port, uint64_t token, int64_t result)
+void port_deliver(asyncuring_port *port, uint64_t token, int64_t result, uint64_t done_ns)
 {
-    const asyncuring_completion completion = {.token = token, .result = result};
-    queue_push(&port->completions, &completion, 1);
+    const struct port_completion item = {.completion = {.token = token, .result = result},
+                                         .done_ns = done_ns};
+    queue_push(&port->completions, &item, 1);
 }
 
 void port_ring(asyncuring_port *port)
@@ -157,24 +160,54 @@ void asyncuring_port_spin(asyncuring_port *port)
     atomic_store_explicit(&spinning->loop, false, memory_order_relaxed);
 }
 
+unsigned asyncuring_port_slow_ops(const asyncuring_port *port, const asyncuring_slow_op **slow_ops)
+{
+    *slow_ops = port->tally.slow;
+    return port->tally.slow_count;
+}
+
+unsigned port_take(asyncuring_port *port, asyncuring_completion *out, unsigned limit,
+                   uint64_t *now_ns)
+{
+    const struct port_completion *item;
+    unsigned count = 0;
+    while (count < limit && (item = queue_front(&port->completions))) {
+        if (*now_ns == 0)
+            *now_ns = clock_ns();
+        out[count] = item->completion;
+        tally_end(&port->tally, &out[count], item->done_ns, *now_ns);
+        queue_pop(&port->completions);
+        count++;
+    }
+    return count;
+}
+
+static void push(asyncuring_port *port, unsigned staged)
+{
+    uint32_t opcodes = 0;
+    for (unsigned i = 0; i < staged; i++)
+        opcodes |= port->staging[i].opcode;
+    if (opcodes >> ASYNCURING_SIDE_SHIFT) {
+        sides_push(port->driver, port->staging, staged);
+    } else {
+        queue_push(&port->driver->ops, port->staging, staged);
+        doorbell_ring(&port->driver->doorbell);
+    }
+}
+
 int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
                              unsigned limit, int rung)
 {
-    for (unsigned i = 0; i < staged; i++)
+    uint64_t now_ns = staged > 0 ? clock_ns() : 0;
+    port->tally.slow_count = 0;
+    for (unsigned i = 0; i < staged; i++) {
+        tally_begin(&port->tally, &port->staging[i], now_ns);
         port->staging[i].address = (uintptr_t)port->addresses[i];
+    }
     if (port->driver->kind->ports)
         return port->driver->kind->ports->exchange(port, staged, out, limit, rung);
-    if (staged > 0) {
-        uint32_t opcodes = 0;
-        for (unsigned i = 0; i < staged; i++)
-            opcodes |= port->staging[i].opcode;
-        if (opcodes >> ASYNCURING_SIDE_SHIFT) {
-            sides_push(port->driver, port->staging, staged);
-        } else {
-            queue_push(&port->driver->ops, port->staging, staged);
-            doorbell_ring(&port->driver->doorbell);
-        }
-    }
+    if (staged > 0)
+        push(port, staged);
     /* We are awake: nobody need ring. If somebody did already, his ring is on the fd, or will be
      * in a moment; then the loop is woken once for nothing. */
     if (port->armed && !doorbell_disarm(&port->doorbell))
@@ -187,13 +220,9 @@ int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_
 
     unsigned count = 0;
     for (;;) {
-        const asyncuring_completion *completion;
-        while (count < limit && (completion = queue_front(&port->completions))) {
-            out[count++] = *completion;
-            queue_pop(&port->completions);
-        }
+        count += port_take(port, out + count, limit - count, &now_ns);
         if (count == limit || port->armed)
-            return (int)count;
+            return port_reaped(port, count);
         doorbell_arm(&port->doorbell);
         port->armed = true; /* and look once more: see doorbell.h */
     }

@@ -36,7 +36,7 @@ static void deliver(struct side *self, uint64_t token, int64_t result)
         ring_touched(self);
     self->touched = port;
     driver_count(&self->driver->beside); /* before the task can look */
-    port_deliver(port, token, result);
+    port_deliver(port, token, result, clock_ns());
 }
 
 /* ---- one op ---- */

@@ -11,10 +11,9 @@
  * processors that are busy with something else soon make it as good as none.
  */
 #pragma once
+#include "clock.h"
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <time.h>
 
 #define SPIN_LIMIT_NS 100000
 #define SPIN_PAYS_NS 60000
@@ -38,13 +37,6 @@ struct spin {
     unsigned skip;  /* sleeps before the next attempt */
     unsigned pause; /* what `skip` becomes if that is in vain; 0 counts as 1 */
 };
-
-static inline uint64_t spin_clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* Tell the processor that this is a spin: it saves power and leaves a sibling its share. */
 static inline void spin_relax(void)
@@ -71,14 +63,14 @@ static inline bool spin_is_due(struct spin *spin, const struct spinning *spinnin
 static inline void spin_until(struct spin *spin, struct spinning *spinning,
                               bool (*found)(const void *), const void *argument)
 {
-    uint64_t start = spin_clock_ns(), spent;
+    uint64_t start = clock_ns(), spent;
     bool is_found = false;
     do {
         for (unsigned looks = 0; looks < SPIN_LOOKS && !is_found; looks++) {
             spin_relax();
             is_found = found(argument);
         }
-        spent = spin_clock_ns() - start;
+        spent = clock_ns() - start;
     } while (!is_found && spent < SPIN_LIMIT_NS);
     atomic_fetch_add_explicit(&spinning->spins, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&spinning->time_ns, spent, memory_order_relaxed);

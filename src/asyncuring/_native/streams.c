@@ -22,7 +22,7 @@ struct streams {
 static void complete(struct streams *self, uint64_t token, int64_t result)
 {
     asyncuring_port *port = driver_port_of(self->driver, token);
-    port_deliver(port, token, result);
+    port_deliver(port, token, result, clock_ns());
     port_ring(port);
 }
 

@@ -179,7 +179,7 @@ static void *worker_run(void *argument)
         if (result == GONE_ON)
             continue;
         asyncuring_port *port = driver_port_of(driver, op.token);
-        port_deliver(port, op.token, result);
+        port_deliver(port, op.token, result, clock_ns());
         port_ring(port);
     }
     return NULL;

@@ -31,6 +31,7 @@ struct ring_thread {
     uint64_t doorbell_value;
     struct spin spin;
     bool may_spin;
+    uint64_t now_ns;                            /* of what is being delivered */
     int broken;                                 /* an errno, once io_uring_enter failed for good */
     asyncuring_port *touched[DRIVER_PORTS_MAX]; /* ports to ring after this batch */
     unsigned touched_count;
@@ -47,7 +48,7 @@ struct ring_thread {
 static void deliver(struct ring_thread *self, uint64_t token, int64_t result)
 {
     asyncuring_port *port = driver_port_of(self->driver, token);
-    port_deliver(port, token, result);
+    port_deliver(port, token, result, self->now_ns);
     for (unsigned i = 0; i < self->touched_count; i++)
         if (self->touched[i] == port)
             return;
@@ -67,7 +68,8 @@ static unsigned reap(struct ring_thread *self)
     unsigned head, count = 0;
     io_uring_for_each_cqe(&self->ring, head, cqe)
     {
-        count++;
+        if (count++ == 0)
+            self->now_ns = clock_ns();
         if (cqe->user_data == DOORBELL_USER_DATA) {
             self->doorbell_reading = false;
             continue;
@@ -124,6 +126,7 @@ static void break_down(struct ring_thread *self, int error)
     fprintf(stderr, "asyncuring: io_uring_enter: %s; every further operation fails\n",
             strerror(error));
     self->broken = error;
+    self->now_ns = clock_ns();
     struct io_uring_sq *sq = &self->ring.sq;
     unsigned mask = *sq->kring_mask;
     for (unsigned i = io_uring_sq_ready(&self->ring); i > 0; i--) {
@@ -144,6 +147,7 @@ static void fail_queued(struct ring_thread *self)
     const asyncuring_op *op;
     while ((op = queue_front(ops))) {
         asyncuring_op failing = *op;
+        self->now_ns = clock_ns();
         queue_pop(ops);
         fail(self, failing.token, failing.opcode == ASYNCURING_OP_CLOSE ? failing.fd : -1);
         ring_touched_ports(self);

@@ -46,7 +46,7 @@ static void break_down(asyncuring_port *port, int error)
     for (unsigned i = io_uring_sq_ready(&self->ring); i > 0; i--) {
         struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - i) & *sq->kring_mask];
         int fd_to_close = sqe->opcode == IORING_OP_CLOSE ? sqe->fd : -1;
-        port_deliver(port, sqe->user_data, ring_result_without(error, fd_to_close));
+        port_deliver(port, sqe->user_data, ring_result_without(error, fd_to_close), clock_ns());
     }
 }
 
@@ -91,7 +91,8 @@ static uint64_t prepare(asyncuring_port *port, unsigned staged)
             ring_prepare(&self->ring, op);
         } else {
             int fd_to_close = op->opcode == ASYNCURING_OP_CLOSE ? op->fd : -1;
-            port_deliver(port, op->token, ring_result_without(self->broken, fd_to_close));
+            port_deliver(port, op->token, ring_result_without(self->broken, fd_to_close),
+                         clock_ns());
         }
     }
     return bytes;
@@ -102,12 +103,9 @@ static uint64_t prepare(asyncuring_port *port, unsigned staged)
 static unsigned reap(asyncuring_port *port, asyncuring_completion *out, unsigned limit)
 {
     struct local_ring *self = port->own;
-    unsigned count = 0, reaped = 0, head;
-    const asyncuring_completion *failed;
-    while (count < limit && (failed = queue_front(&port->completions))) {
-        out[count++] = *failed;
-        queue_pop(&port->completions);
-    }
+    unsigned reaped = 0, head;
+    uint64_t now_ns = 0;
+    unsigned count = port_take(port, out, limit, &now_ns); /* that failed */
     /* relaxed: a hint; what we miss here, any system call of this thread runs. */
     if (!self->broken &&
         __atomic_load_n(self->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) {
@@ -119,7 +117,10 @@ static unsigned reap(asyncuring_port *port, asyncuring_completion *out, unsigned
     {
         if (count == limit)
             break;
-        out[count++] = (asyncuring_completion){.token = cqe->user_data, .result = cqe->res};
+        if (now_ns == 0)
+            now_ns = clock_ns();
+        out[count] = (asyncuring_completion){.token = cqe->user_data, .result = cqe->res};
+        tally_end(&port->tally, &out[count++], now_ns, now_ns);
         reaped++;
     }
     io_uring_cq_advance(&self->ring, reaped);
@@ -164,7 +165,7 @@ static int local_exchange(asyncuring_port *port, unsigned staged, asyncuring_com
     for (;;) {
         count += reap(port, out + count, limit - count);
         if (count == limit || port->armed)
-            return (int)count;
+            return port_reaped(port, count);
         arm(port); /* and look once more */
     }
 }

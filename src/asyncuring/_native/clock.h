@@ -1,0 +1,11 @@
+/* The clock of everything that is timed here: CLOCK_MONOTONIC, which Python reads too. */
+#pragma once
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
