@@ -28,11 +28,13 @@ FILES = GROUND | {"_proactor", "_account", "_runtime"}
 FLOORS: dict[str, set[str]] = {
     "_op": set(),
     "_errors": set(),
+    "_io_class": set(),
+    "_flows": {"_io_class", "_op"},
     "_native": set(),
     "_loops": GROUND,
     "_drivers": GROUND | {"_native"},
-    "_account": MIDDLE | {"_proactor"},
-    "_proactor": MIDDLE | {"_routes"},
+    "_account": MIDDLE | {"_io_class", "_proactor"},
+    "_proactor": MIDDLE | {"_flows", "_routes"},
     "_runtime": UPPER,
     # These know no loop and no driver: the runtime stands between.
     "_statistics": FILES | {"_routes"},

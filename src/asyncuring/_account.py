@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._errors import is_cancelled
+from ._io_class import current_class
 from ._op import Bundle
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Account:
         self.ops += 1
         proactor = self.proactor
         waiter = self.new_waiter()
-        proactor.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument)
+        flow = proactor.flows[current_class()]
+        flow.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument, flow)
         if not proactor.scheduled:
             proactor.schedule()
         return waiter
@@ -68,10 +70,12 @@ class Account:
         waiter = self.new_waiter()
         bundle = Bundle(waiter, len(buffers))
         self.ops += len(buffers)
+        flow = self.proactor.flows[current_class()]
         self.proactor.take_on(
             bundle,
+            flow,
             [
-                ((bundle, index), self, pin, opcode, fd, len(pin), offset)
+                ((bundle, index), self, pin, opcode, fd, len(pin), offset, flow)
                 for index, (pin, offset) in enumerate(buffers)
             ],
         )

@@ -32,8 +32,8 @@ Waiter: TypeAlias = Any
 """What one task awaits until its op is done; each event loop has a kind of its own."""
 
 # A tuple, for it is made once per op and costs a tenth of an object with attributes.
-Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int]
-"""One requested operation: (waiter, account, pin, opcode, fd, length, argument).
+Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int, Any]
+"""One requested operation: (waiter, account, pin, opcode, fd, length, argument, flow).
 
 * waiter: gets the result: a count, an fd or a negative errno. (bundle, index) for one of a
   `Bundle`; None for a CANCEL.
@@ -44,6 +44,8 @@ Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int]
 * fd: the file descriptor; -1 for OPEN and CANCEL.
 * length: bytes (READ, WRITE), permissions (OPEN).
 * argument: offset (READ, WRITE), open flags (OPEN), token (CANCEL).
+* flow: where it waits with others of its class, and what counts it (see `_flows.Flow`). That of its
+  target for a CANCEL.
 """
 
 

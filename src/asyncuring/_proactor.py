@@ -6,7 +6,7 @@ is locked.
 
 Ops of one tick of the loop are collected in the backlog and exchanged with the port once, when
 the tick ends: one crossing into C submits them all and brings back what is complete. What exceeds
-the depth stays in the backlog, first in, first out, which is what makes clients fair.
+the depth stays in the backlog (`_flows`): first in, first out, which is what makes clients fair.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ._errors import CANCELLED
+from ._flows import Flows
 from ._loops import ClosedLoop
 from ._op import OPCODE_MASK, Opcode
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ._drivers import Port
+    from ._flows import Flow
     from ._loops import Loop
     from ._op import Bundle, Op, Waiter
     from ._routes import Route
@@ -50,8 +51,8 @@ class Proactor:
         "_reaped",
         "_retired",
         "_taking_turns",
-        "backlog",
         "calls",
+        "flows",
         "inline_reads",
         "is_calm",
         "loop",
@@ -69,8 +70,7 @@ class Proactor:
         self.read_cached = port.read_cached
         self.thread = threading.current_thread()
         self._depth = depth
-        # What waits for depth, or for the end of the tick, in order; by waiter, to be found.
-        self.backlog: dict[Waiter, Op] = {}
+        self.flows = Flows()  # what waits for depth, or for the end of the tick
         self.calls: deque[Callable[[], object]] = deque()  # from any thread
         self._in_flight: dict[int, Op] = {}
         self._bundles: dict[Waiter, Bundle] = {}  # those of which an op is not done
@@ -97,12 +97,12 @@ class Proactor:
     @property
     def is_quiet(self) -> bool:
         """Whether the kernel has nothing of ours, and nothing waits to be submitted."""
-        return not (self._in_flight or self.backlog or self._cancels_in_flight)
+        return not (self._in_flight or self.flows.waiting() or self._cancels_in_flight)
 
     def progress(self) -> tuple[int, int]:
         """Return how many ops the port has done, and how many are under way."""
         in_flight = len(self._in_flight)
-        return self.ops_submitted - in_flight, in_flight + len(self.backlog)
+        return self.ops_submitted - in_flight, in_flight + self.flows.waiting()
 
     # -- reads that need no port
 
@@ -124,15 +124,15 @@ class Proactor:
         for it, and it for all of them. Measured with cached 8 KiB reads on two cores: up to 32
         tasks inline reads were 2 to 5 times as fast, with 64 the ring was 1.4 to 1.6 times as fast.
         """
-        under_way = self._taking_turns + len(self._in_flight) + len(self.backlog)
+        under_way = self._taking_turns + len(self._in_flight) + self.flows.waiting()
         self.is_calm = under_way < self._port.reap_limit
 
     # -- taking on
 
-    def take_on(self, bundle: Bundle, ops: Iterable[Op]) -> None:
-        """Put the ops of `bundle`, whose waiters are its indices, into the backlog."""
+    def take_on(self, bundle: Bundle, flow: Flow, ops: Iterable[Op]) -> None:
+        """Put the ops of `bundle`, whose waiters are its indices, into the backlog of `flow`."""
         self._bundles[bundle.waiter] = bundle
-        self.backlog.update((op[0], op) for op in ops)
+        flow.backlog.update((op[0], op) for op in ops)
         if not self.scheduled:
             self.schedule()
 
@@ -217,24 +217,16 @@ class Proactor:
         return self._depth - len(self._in_flight)
 
     def _could_submit(self) -> bool:
-        if self.backlog and self._room() > 0:
+        if self._room() > 0 and self.flows.waiting():
             return True
         return bool(self._cancels) and len(self._cancels_in_flight) < self._depth
 
     def _next_batch(self) -> list[tuple[int, Op]]:
         """Take from the backlog what there is room for, and put it in flight."""
-        backlog, in_flight = self.backlog, self._in_flight
-        room = self._room()
-        if len(backlog) <= room:
-            ops = list(backlog.values())
-            backlog.clear()
-        else:
-            ops = list(islice(backlog.values(), room))
-            for op in ops:
-                del backlog[op[0]]
+        ops = self.flows.next_ops(self._room())
         # The tokens never end; the one that zip takes too many names nothing.
         batch = list(zip(self._port.tokens, ops))  # noqa: B905
-        in_flight.update(batch)
+        self._in_flight.update(batch)
         self.ops_submitted += len(batch)
         return self._next_cancels() + batch if self._cancels else batch
 
@@ -249,7 +241,7 @@ class Proactor:
                 token = next(self._port.tokens)
                 self._cancels_in_flight.add(token)
                 opcode = Opcode.CANCEL | op[3] & ~OPCODE_MASK  # it goes where its target is
-                cancels.append((token, (None, None, None, opcode, -1, 0, target)))
+                cancels.append((token, (None, None, None, opcode, -1, 0, target, op[7])))
         return cancels
 
     # -- cancelling
@@ -261,14 +253,14 @@ class Proactor:
         """
         bundle = self._bundles.get(waiter)
         if bundle is not None:
-            for place in [op[0] for op in self.backlog.values() if _bundle_of(op) is bundle]:
+            for place in [op[0] for op in self.flows.ops() if _bundle_of(op) is bundle]:
                 self.withdraw(place)
                 self._collect(place, CANCELLED)
             return bundle.left == 0
-        op = self.backlog.get(waiter)
+        op = self.flows.find(waiter)
         if op is None or not op[1].cancellable:
             return False
-        del self.backlog[waiter]
+        del op[7].backlog[waiter]
         account = op[1]
         account.ops -= 1
         account.settle(CANCELLED)
@@ -287,7 +279,7 @@ class Proactor:
         for token in tokens:
             if self._in_flight[token][1].cancellable:
                 self._ask_for_cancel(token)
-        return None if tokens or waiter in self.backlog else self.loop.result(waiter)
+        return None if tokens or self.flows.find(waiter) else self.loop.result(waiter)
 
     def _ask_for_cancel(self, token: int) -> None:
         self._cancels.append(token)
@@ -298,12 +290,14 @@ class Proactor:
         """Wait for the op of `waiter`, which is not done, whoever may cancel the task meanwhile."""
         firm = self.loop.new_firm_waiter()
         bundle = self._bundles.pop(waiter, None)
+        waiting = self.flows.find(waiter)
         if bundle is not None:
             bundle.waiter = firm
             self._bundles[firm] = bundle
-        elif waiter in self.backlog:
+        elif waiting is not None:
             # Its place in the order is lost, which hurts nobody: this is a file that is closed.
-            self.backlog[firm] = (firm, *self.backlog.pop(waiter)[1:])
+            del waiting[7].backlog[waiter]
+            waiting[7].backlog[firm] = (firm, *waiting[1:])
         else:
             token = next(token for token, op in self._in_flight.items() if op[0] is waiter)
             self._in_flight[token] = (firm, *self._in_flight[token][1:])
@@ -315,7 +309,7 @@ class Proactor:
         for token, op in self._in_flight.items():
             if op[1] is account:
                 self._ask_for_cancel(token)
-        for waiter in [waiter for waiter, op in self.backlog.items() if op[1] is account]:
+        for waiter in [op[0] for op in self.flows.ops() if op[1] is account]:
             # A task that was resumed for the op before may have cancelled this one.
             if self.withdraw(waiter):
                 if type(waiter) is tuple:
@@ -328,7 +322,7 @@ class Proactor:
         self.loop = ClosedLoop()
         for token in self._in_flight:
             self._ask_for_cancel(token)
-        for waiter in list(self.backlog):
+        for waiter in [op[0] for op in self.flows.ops()]:
             self.withdraw(waiter)
         self.run_calls()
 

@@ -147,7 +147,7 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
         inline_reads=leased.inline_reads_before + sum(p.inline_reads for p in proactors),
         ops_beside=counters.beside,
         in_flight=sum(p.in_flight for p in proactors),
-        backlog=sum(len(p.backlog) for p in proactors),
+        backlog=sum(p.flows.waiting() for p in proactors),
         enters=counters.enters,
         wakeups=counters.wakeups,
         rings=counters.rings,

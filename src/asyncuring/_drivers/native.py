@@ -288,7 +288,7 @@ class NativePort:
         """See `Port.exchange`."""
         staging, addresses, pack_into = self._staging, self._addresses, _OP.pack_into
         position = 0
-        for index, (token, (_, _, pin, opcode, fd, length, argument)) in enumerate(ops):
+        for index, (token, (_, _, pin, opcode, fd, length, argument, _)) in enumerate(ops):
             addresses[index] = _NULL if pin is None else pin
             pack_into(staging, position, token, 0, argument, length, fd, opcode)
             position += _OP_SIZE
