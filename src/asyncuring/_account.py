@@ -114,8 +114,15 @@ class Account:
         """Call `callback` once, as soon as no op is under way: now or at a completion."""
         if self.ops == 0:
             callback()
-        else:
-            self.on_quiet = callback
+            return
+        others = self.on_quiet
+
+        def on_quiet() -> None:
+            if others is not None:
+                others()
+            callback()
+
+        self.on_quiet = on_quiet
 
     def settle(self, value: int) -> None:  # noqa: ARG002  for those who look at it
         """After an op of this account is done, with `value`: tell who waits for quiet."""

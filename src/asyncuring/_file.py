@@ -18,7 +18,7 @@ from ._arguments import (
     unusable,
 )
 from ._errors import EndOfFileError, os_error
-from ._handle import FileHandle
+from ._file_order import FileOrder
 from ._op import Opcode
 from ._routes import TIMED
 from ._runtime import quick_loop_key
@@ -27,6 +27,8 @@ from ._sides import LARGE
 if TYPE_CHECKING:
     import sys
     from collections.abc import Iterable
+
+    from ._account import Account
 
     if sys.version_info >= (3, 12):
         from collections.abc import Buffer
@@ -39,7 +41,7 @@ __all__ = ["UringFile"]
 _READ, _WRITE = int(Opcode.READ), int(Opcode.WRITE)
 
 
-class UringFile(FileHandle):
+class UringFile(FileOrder):
     """A file that is read and written at offsets, by any number of tasks at once.
 
     Made by `open_file`. It may be used from several event loops in several threads at the same
@@ -152,7 +154,9 @@ class UringFile(FileHandle):
                 written.
             ClosedFileError: the file is closed.
         """
-        account = self._accounts.get(quick_loop_key()) or self._account()
+        account = self._ordered.get(quick_loop_key()) or self._ordered_account()
+        if account is None:
+            account = await self._account_behind()
         if type(off) is not int or not 0 <= off <= OFFSET_MAX:
             off = checked_offset(off)
         try:  # as in read_at
@@ -217,7 +221,13 @@ class UringFile(FileHandle):
     async def _many(
         self, opcode: int, requests: Iterable[tuple[Buffer, int]]
     ) -> list[int | Exception]:
-        account = self._accounts.get(quick_loop_key()) or self._account()
+        account: Account | None
+        if opcode == _READ:
+            account = self._accounts.get(quick_loop_key()) or self._account()
+        else:
+            account = self._ordered.get(quick_loop_key()) or self._ordered_account()
+        if account is None:
+            account = await self._account_behind()
         wanted = list(requests)
         results = await account.perform_all(
             opcode, self._fd, pinned_requests(self._pin, wanted, opcode == _READ)
@@ -250,7 +260,9 @@ class UringFile(FileHandle):
         await self._sync(Opcode.FDATASYNC)
 
     async def _sync(self, opcode: Opcode) -> None:
-        account = self._accounts.get(quick_loop_key()) or self._account()
+        account = self._ordered.get(quick_loop_key()) or self._ordered_account()
+        if account is None:
+            account = await self._account_behind()
         result = await account.complete(opcode, self._fd)
         if result < 0:
             raise self._error(result)

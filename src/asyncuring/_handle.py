@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._barrier import Behind
     from ._runtime import LeasedDriver
 
 __all__ = ["CachedReads", "FileHandle"]
@@ -43,9 +44,12 @@ class FileHandle:
         self._fd = -1
         self._leased: LeasedDriver | None = None
         self._pin: Callable[[Any, bool], Any]
-        # One account for each loop that has used the file. Empty before opening and after closing,
-        # so that finding one is all that an operation has to check.
+        # One account for each loop that has used the file, and one for its writes and syncs. Empty
+        # before opening and after closing, so that finding one is all that an operation has to
+        # check. Behind a barrier the second is `_behind` until it opens.
         self._accounts: dict[Hashable, Account] = {}
+        self._ordered: dict[Hashable, Account] = {}
+        self._behind: dict[Hashable, Behind] = {}
 
     def opened(self, fd: int, leased: LeasedDriver) -> None:
         """Take over the descriptor and the lease (`open_file` calls this)."""
@@ -104,7 +108,8 @@ class FileHandle:
             return
         proactor = leased.proactor()
         self._leased = None
-        accounts, self._accounts = list(self._accounts.values()), {}
+        accounts = self._all_accounts()
+        self.forget_loops()
         try:
             await all_quiet(accounts, proactor)
         finally:
@@ -136,27 +141,51 @@ class FileHandle:
             text = f"unclosed file {self._name!r}, fd {self._fd}"
             warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
         finally:  # the warning may be an error
-            close_when_quiet(self._fd, [a for a in self._accounts.values() if a.ops > 0], leased)
+            close_when_quiet(self._fd, [a for a in self._all_accounts() if a.ops > 0], leased)
 
     # -- the slow paths
 
     def forget_loops(self) -> None:
         """Look up the proactor anew at the next operation (the process was forked)."""
         self._accounts = {}
+        self._ordered = {}
+        self._behind = {}
+
+    def _all_accounts(self) -> list[Account]:
+        behind = [account for last in self._behind.values() for account in last.up_to_here()]
+        return [*self._accounts.values(), *self._ordered.values(), *behind]
 
     def _account(self) -> Account:
         """Return the account with the running loop's proactor, opened at the first operation."""
         key = running_loop_key()
-        account = self._accounts.get(key)
-        if account is None:
-            if self._leased is None:
-                raise self._closed_error()
-            account = Account(self._leased.proactor())
-            account.write_ways = self._sides.write_ways(account.proactor)
-            # A loop that was closed meanwhile does not come back.
-            kept = {k: a for k, a in self._accounts.items() if not a.proactor.loop.is_closed()}
-            self._accounts = {**kept, key: account}
+        return self._accounts.get(key) or self._open_account(self._accounts, key)
+
+    def _ordered_account(self) -> Account | None:
+        """Return the one for writes and syncs; None: behind a barrier, `_account_behind`."""
+        key = running_loop_key()
+        account = self._ordered.get(key)
+        if account is None and key not in self._behind:
+            account = self._open_account(self._ordered, key)
         return account
+
+    def _open_account(self, accounts: dict[Hashable, Account], key: Hashable) -> Account:
+        if self._leased is None:
+            raise self._closed_error()
+        account = Account(self._leased.proactor())
+        account.write_ways = self._sides.write_ways(account.proactor)
+        # A loop that was closed meanwhile does not come back.
+        for other, old in list(accounts.items()):
+            if old.ops == 0 and old.proactor.loop.is_closed():
+                accounts.pop(other, None)
+        accounts[key] = account
+        return account
+
+    async def _account_behind(self) -> Account:
+        """Return the one for writes and syncs when the barriers before this call are over."""
+        behind = self._behind[running_loop_key()]
+        if not await behind.wait_with_op():
+            raise self._closed_error()
+        return behind
 
     def _closed_error(self) -> ClosedFileError:
         return ClosedFileError(f"the file {self._name!r} is closed")
