@@ -52,9 +52,10 @@ class Account:
             proactor.schedule()
         return waiter
 
-    async def complete(self, opcode: int, fd: int) -> int:
-        """Perform an op without a buffer, and wait for its result."""
-        waiter = self.perform(opcode, fd)
+    async def complete(self, opcode: int, fd: int, pin: Any = None) -> int:
+        """Perform an op without a buffer, or one that a `Call` describes; wait for its result."""
+        waiter = self.perform(opcode, fd, pin)
+        del pin
         try:
             result: int = await waiter
         except BaseException as interruption:  # noqa: BLE001  raised there

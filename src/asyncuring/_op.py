@@ -9,10 +9,12 @@ from __future__ import annotations
 import enum
 from typing import Any, TypeAlias
 
-__all__ = ["OPCODE_MASK", "Bundle", "Op", "Opcode", "Waiter"]
+__all__ = ["FLAGS_SHIFT", "OPCODE_MASK", "SIDE_MASK", "Bundle", "Op", "Opcode", "Waiter"]
 
-# The bits of an op's opcode that hold an `Opcode`; those above name a side thread, 0 for none.
-OPCODE_MASK = 0xFF
+# The bits of an op's opcode that hold an `Opcode`, and those that name a side thread, or the pool
+# beside the rings, or 0 for none. Above them are the RWF_* flags (preadv2(2)) of reads and writes.
+OPCODE_MASK, SIDE_MASK = 0xFF, 0xFF00
+FLAGS_SHIFT = 16
 
 
 class Opcode(enum.IntEnum):
@@ -26,6 +28,20 @@ class Opcode(enum.IntEnum):
     OPEN = 5
     CLOSE = 6
     CANCEL = 7
+    READV = 8
+    WRITEV = 9
+    STATX = 10
+    FALLOCATE = 11
+    FTRUNCATE = 12
+    SYNC_RANGE = 13
+    FADVISE = 14
+    COPY_RANGE = 15
+    LOCK = 16
+    UNLINK = 17
+    RENAME = 18
+    MKDIR = 19
+    LINK = 20
+    SYMLINK = 21
 
 
 Waiter: TypeAlias = Any
@@ -39,11 +55,12 @@ Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int, Any]
   `Bundle`; None for a CANCEL.
 * account: is told when the op is done (see `_proactor.Account`). None for a CANCEL.
 * pin: keeps the buffer exported, so that it neither moves nor goes away, and knows its address;
-  made by the driver. None for ops without a buffer.
-* opcode: a plain int, for an IntEnum's member costs more to look up.
-* fd: the file descriptor; -1 for OPEN and CANCEL.
-* length: bytes (READ, WRITE), permissions (OPEN).
-* argument: offset (READ, WRITE), open flags (OPEN), token (CANCEL).
+  made by the driver. Of a READV or WRITEV, of a list of buffers; of all that a `Call` describes,
+  of that description. None for ops without either.
+* opcode: a plain int, for an IntEnum's member costs more to look up. See SIDE_MASK, FLAGS_SHIFT.
+* fd: the file descriptor; of what has to do with names a directory's, -1 for the current one.
+* length: bytes (READ, WRITE), buffers (READV, WRITEV).
+* argument: offset (those), token (CANCEL).
 * flow: where it waits with others of its class, and what counts it (see `_flows.Flow`). That of its
   target for a CANCEL.
 """

@@ -39,7 +39,7 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     driver: DriverName | None = None,
     cached_reads: CachedReads = "auto",
 ) -> UringFile:
-    """Open a file for positional reads and writes (open(2), carried out by the driver).
+    """Open a file for positional reads and writes (openat2(2), carried out by the driver).
 
     Args:
         path: the file. A relative one starts at the current directory.
@@ -125,8 +125,9 @@ class _Opening(Account):
 
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
     account = _Opening(leased.proactor())
-    pin = leased.pin(path, False)
-    waiter = account.perform(Opcode.OPEN, -1, pin, permissions, flags)
+    mode = permissions if flags & os.O_CREAT else 0  # openat2(2) takes none otherwise
+    call = leased.driver.call(Opcode.OPEN, path=path, flags=flags, mode=mode)
+    waiter = account.perform(call.opcode, -1, call.pin)
     try:
         fd: int = await waiter
     except BaseException as interruption:

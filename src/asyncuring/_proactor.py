@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ._errors import CANCELLED
 from ._flows import Flows
 from ._loops import ClosedLoop
-from ._op import OPCODE_MASK, Opcode
+from ._op import SIDE_MASK, Opcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -240,7 +240,7 @@ class Proactor:
             if op is not None:  # a target that is done by now needs none
                 token = next(self._port.tokens)
                 self._cancels_in_flight.add(token)
-                opcode = Opcode.CANCEL | op[3] & ~OPCODE_MASK  # it goes where its target is
+                opcode = Opcode.CANCEL | op[3] & SIDE_MASK  # it goes where its target is
                 cancels.append((token, (None, None, None, opcode, -1, 0, target, op[7])))
         return cancels
 

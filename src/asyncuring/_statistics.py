@@ -54,11 +54,11 @@ class DriverStatistics:
         ops_submitted: operations handed to it.
         inline_reads: reads that the page cache served in the calling thread, without the driver.
         ops_beside: operations that native threads carried out beside the ring: writes (see
-            `routes`) and large reads.
+            `routes`), large reads, and what the kernel's ring does not have (file locks, say).
         in_flight: operations that it has now.
         backlog: operations that wait for depth, or for the end of their loop's tick.
         enters: io_uring_enter(2) calls; 0 for "threads".
-        wakeups: times one of its threads slept and was woken; 0 for "uring-local", which has none.
+        wakeups: times one of its threads slept and was woken.
         rings: times it woke, or kept awake, an event loop.
         spins: times its thread, or an event loop, looked for work for up to 0.1 ms instead of
             going to sleep at once. Only "uring" does, while its operations come few at a time

@@ -3,15 +3,17 @@
  * Each loop is a thread that attaches a port, and then, tick after tick, stages ops on its own
  * blocks of one file, exchanges, checks what came back, and sleeps on the port's fd. Reads must
  * find what was last written, be it by a side thread. Reads of empty pipes stay in flight until
- * they are fed or cancelled. At times a loop drains its port, hands it back and attaches another
- * one. In the end all loops have left and the driver is stopped. Checked: each op completes once,
- * with the right result and the right data; nobody sleeps through a completion (the watchdog ends a
- * hang); nobody is left armed twice.
+ * they are fed or cancelled. Calls, such as OPEN, go through the ring, or through the pool beside
+ * it as if the ring lacked some of them. At times a loop drains its port, hands it back and
+ * attaches another one. In the end all loops have left and the driver is stopped. Checked: each op
+ * completes once, with the right result and the right data; nobody sleeps through a completion (the
+ * watchdog ends a hang); nobody is left armed twice.
  *
  * Usage: driver_stress SECONDS. Skips the drivers with a ring where they cannot run, unless
  * ASYNCURING_REQUIRE_URING=1.
  */
 #include "drivers.h"
+#include "stress_calls.h"
 #include "watchdog.h"
 #include <poll.h>
 #include <sys/types.h>
@@ -27,7 +29,7 @@
 #define TICKS_PER_VISIT 200
 #define LIFE_SECONDS 1.0
 
-#define PIPE_READ (ASYNCURING_OP_CANCEL + 1) /* a kind of our own */
+#define PIPE_READ 255 /* a kind of our own */
 
 struct slot {
     uint64_t token; /* 0: free */
@@ -39,6 +41,8 @@ struct slot {
     uint64_t cancel_token; /* 0: no cancel under way */
     int opened_fd;         /* to be closed next; -1: none */
     uint64_t words[BLOCK_WORDS];
+    asyncuring_call call; /* or, of a READV or WRITEV: */
+    asyncuring_vector halves[2];
 };
 
 struct loop {
@@ -69,9 +73,18 @@ static asyncuring_op *stage(struct loop *self, struct slot *slot, uint32_t opcod
     op->fd = self->file;
     op->token = (uint64_t)asyncuring_port_index(self->port) << ASYNCURING_PORT_SHIFT |
                 ++self->sequence * DEPTH_MAX | (uint64_t)(slot - self->slots);
-    asyncuring_port_addresses(self->port)[self->staged++] =
-        opcode == ASYNCURING_OP_OPEN ? "/dev/null" : (char *)slot->words;
+    asyncuring_port_addresses(self->port)[self->staged++] = (char *)slot->words;
     return op;
+}
+
+static void stage_call(struct loop *self, struct slot *slot, asyncuring_op *op)
+{
+    describe(op, &slot->call, slot->words, self->number, random_to(&self->random, 2) == 1);
+    int64_t opcode = asyncuring_driver_call_opcode(self->driver, op->opcode, &slot->call);
+    CHECK(opcode >= 0, "no pool: %s", strerror((int)-opcode));
+    op->opcode = (uint32_t)opcode;
+    slot->side = op->opcode & ASYNCURING_SIDE_MASK;
+    asyncuring_port_addresses(self->port)[self->staged - 1] = (char *)&slot->call;
 }
 
 static void stage_block(struct loop *self, struct slot *slot, asyncuring_op *op)
@@ -87,11 +100,20 @@ static void stage_block(struct loop *self, struct slot *slot, asyncuring_op *op)
     } else {
         memset(slot->words, 0xff, sizeof slot->words);
     }
-    slot->cancelled = false;
-    unsigned side = random_to(&self->random, 2 * SIDES);
-    slot->side = (side <= self->sides ? side : 0) << ASYNCURING_SIDE_SHIFT;
-    op->opcode |= slot->side;
     op->length = BLOCK_SIZE;
+    if (random_to(&self->random, 4) == 1) {
+        slot->halves[0] = (asyncuring_vector){(char *)slot->words, BLOCK_SIZE / 2};
+        slot->halves[1] = (asyncuring_vector){(char *)slot->words + BLOCK_SIZE / 2, BLOCK_SIZE / 2};
+        asyncuring_port_addresses(self->port)[self->staged - 1] = (char *)slot->halves;
+        op->length = 2;
+        op->opcode += ASYNCURING_OP_READV - ASYNCURING_OP_READ;
+        if (random_to(&self->random, 64) == 1)
+            op->opcode |= 2u << ASYNCURING_FLAGS_SHIFT; /* RWF_DSYNC */
+    } else {
+        unsigned side = random_to(&self->random, 2 * SIDES);
+        slot->side = (side <= self->sides ? side : 0) << ASYNCURING_SIDE_SHIFT;
+        op->opcode |= slot->side;
+    }
     op->argument = ((uint64_t)self->number * BLOCKS + slot->block) * BLOCK_SIZE;
 }
 
@@ -102,16 +124,19 @@ static void stage_pipe_read(struct loop *self, struct slot *slot)
     op->length = 1;
     slot->token = op->token;
     slot->kind = PIPE_READ;
-    slot->fed = slot->cancelled = false;
-    slot->side = 0;
+    slot->fed = false;
     self->idle_pipe_reads++;
 }
 
 static void stage_something(struct loop *self, struct slot *slot)
 {
-    static const uint32_t opcodes[] = {ASYNCURING_OP_READ,  ASYNCURING_OP_READ, ASYNCURING_OP_READ,
-                                       ASYNCURING_OP_WRITE, ASYNCURING_OP_NOP,  ASYNCURING_OP_OPEN};
+    static const uint32_t opcodes[] = {
+        ASYNCURING_OP_READ,    ASYNCURING_OP_READ,      ASYNCURING_OP_READ,  ASYNCURING_OP_WRITE,
+        ASYNCURING_OP_NOP,     ASYNCURING_OP_OPEN,      ASYNCURING_OP_STATX, ASYNCURING_OP_LOCK,
+        ASYNCURING_OP_FADVISE, ASYNCURING_OP_SYNC_RANGE};
     self->in_flight++;
+    slot->side = 0;
+    slot->cancelled = false;
     if (slot->pipe_ends[0] >= 0 && random_to(&self->random, 4) > 1) {
         stage_pipe_read(self, slot);
         return;
@@ -129,9 +154,8 @@ static void stage_something(struct loop *self, struct slot *slot)
         stage_block(self, slot, op);
     if (opcode == ASYNCURING_OP_CLOSE)
         op->fd = slot->opened_fd;
-    if (opcode == ASYNCURING_OP_OPEN) {
-        op->argument = O_RDONLY | O_CLOEXEC;
-    }
+    if (opcode == ASYNCURING_OP_OPEN || opcode >= ASYNCURING_OP_STATX)
+        stage_call(self, slot, op);
 }
 
 static void cancel(struct loop *self, struct slot *slot)
@@ -169,9 +193,9 @@ static void stage_tick(struct loop *self, bool draining)
         } else if (slot->kind == PIPE_READ && slot->token && !slot->fed && !slot->cancelled &&
                    (draining || random_to(&self->random, 4) == 1)) {
             end_pipe_read(self, slot);
-        } else if (slot->kind == ASYNCURING_OP_WRITE && slot->token && slot->side &&
+        } else if (slot->kind != ASYNCURING_OP_READ && slot->token && slot->side &&
                    !slot->cancelled && random_to(&self->random, 4) == 1) {
-            cancel(self, slot); /* it comes behind the write, which is done all the same */
+            cancel(self, slot); /* it comes behind the op, which is done all the same */
         }
     }
     self->ops += self->staged;
@@ -209,6 +233,10 @@ static void check_result(struct loop *self, struct slot *slot, int64_t result)
     case ASYNCURING_OP_OPEN:
         CHECK(result >= 0, "open answered %ld", (long)result);
         slot->opened_fd = (int)result;
+        break;
+    case ASYNCURING_OP_STATX:
+        CHECK(result == 0 && slot->words[STATX_SIZE_WORD] == LOOPS * BLOCKS * BLOCK_SIZE,
+              "%ld, size %lu", (long)result, (unsigned long)slot->words[STATX_SIZE_WORD]);
         break;
     default:
         CHECK(result == 0, "opcode %d answered %ld", slot->kind, (long)result);
@@ -323,6 +351,8 @@ static void live(const char *name, asyncuring_driver *driver, unsigned threads)
     CHECK(sides == (threads > 0 ? SIDES : 0), "%u side threads", sides);
     double until = seconds_now() + LIFE_SECONDS;
     lives++;
+    if (threads != THREADS && lives % 2)
+        driver->carries &= ~(1u << ASYNCURING_OP_OPEN | 1u << ASYNCURING_OP_STATX);
     for (unsigned i = 0; i < LOOPS; i++) {
         loops[i].driver = driver;
         loops[i].number = i;

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from asyncuring._op import Op
 
+    from .blocks import Call
+
 __all__ = ["Counters", "Driver", "Port"]
 
 
@@ -24,7 +26,7 @@ class Counters:
         spins: times a thread of the driver, or a loop, looked for work a moment longer instead of
             going to sleep at once.
         spin_seconds: how long that took, in all.
-        beside: ops that side threads carried out.
+        beside: ops that side threads, or the pool beside the rings, carried out.
     """
 
     enters: int = 0
@@ -74,6 +76,36 @@ class Driver(Protocol):
 
     def pin(self, buffer: Any, writable: bool, /) -> Any:
         """Export `buffer` until the pin is dropped; len(pin) is its size in bytes."""
+        ...
+
+    def call(  # noqa: PLR0913  as many as the calls of a file system have between them
+        self,
+        opcode: int,
+        *,
+        path: bytes = b"\0",
+        second_path: bytes = b"\0",
+        flags: int = 0,
+        mode: int = 0,
+        resolve: int = 0,
+        offset: int = 0,
+        second_offset: int = 0,
+        length: int = 0,
+        second_fd: int = -1,
+        result_size: int = 0,
+    ) -> Call:
+        """Describe an op from `Opcode.STATX` on, or an OPEN; boundary.h says what each takes.
+
+        Paths end with a NUL byte.
+
+        result_size: how many bytes it fills besides giving its result.
+
+        Raises:
+            OSError: the kernel's ring does not have it, and no thread for it can be started.
+        """
+        ...
+
+    def vectors(self, pins: Sequence[Any], /) -> Any:
+        """Pin a list of the buffers that `pins` export, for a READV or WRITEV."""
         ...
 
     def direct_alignment(self, fd: int) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from asyncuring._errors import DriverUnavailableError
 from asyncuring._native._core import ffi, lib
 
 from . import Counters
+from .blocks import Call, call_block, vector_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,6 +65,13 @@ _read_cached = _keeping_the_gil(
     ctypes.c_int,
     ctypes.c_uint64,
     ctypes.c_uint64,
+)
+_call_opcode = _keeping_the_gil(
+    "asyncuring_driver_call_opcode",
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    ctypes.c_uint,
+    ctypes.c_void_p,
 )
 _SOON = lib.ASYNCURING_SOON
 
@@ -195,6 +203,36 @@ class NativeDriver:
         self.pin: Callable[[Any, bool], Any] = partial(ffi.from_buffer, _BYTES)
         # By port, for ports are used again: a late cancel must not hit the next user's op.
         self._tokens: dict[int, Iterator[int]] = {}
+
+    def call(  # noqa: PLR0913  see there
+        self,
+        opcode: int,
+        *,
+        path: bytes = b"\0",
+        second_path: bytes = b"\0",
+        flags: int = 0,
+        mode: int = 0,
+        resolve: int = 0,
+        offset: int = 0,
+        second_offset: int = 0,
+        length: int = 0,
+        second_fd: int = -1,
+        result_size: int = 0,
+    ) -> Call:
+        """See `Driver.call`."""
+        result = bytearray(result_size)
+        pins = [self.pin(memory, False) for memory in (path, second_path, result)]
+        addresses = [_address(pin) for pin in pins]
+        fields = (flags, mode, resolve, offset, second_offset, length, second_fd)
+        pin = self.pin(call_block(pins, addresses, fields), False)
+        number = _call_opcode(_address(self._driver), opcode, _address(pin))
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
+        return Call(number, pin, result)
+
+    def vectors(self, pins: Sequence[Any], /) -> Any:
+        """See `Driver.vectors`."""
+        return self.pin(vector_block(pins, [_address(pin) for pin in pins]), False)
 
     def direct_alignment(self, fd: int) -> tuple[int, int] | None:
         """See `Driver.direct_alignment`: statx(2), STATX_DIOALIGN (Linux 6.1)."""

@@ -5,6 +5,7 @@
  * names liburing, a file system or Python, and nothing in it calls back.
  */
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct asyncuring_driver asyncuring_driver; /* threads that carry ops out */
@@ -18,14 +19,30 @@ enum asyncuring_opcode {
     ASYNCURING_OP_FDATASYNC = 4,
     ASYNCURING_OP_OPEN = 5,
     ASYNCURING_OP_CLOSE = 6,
-    ASYNCURING_OP_CANCEL = 7
+    ASYNCURING_OP_CANCEL = 7,
+    ASYNCURING_OP_READV = 8,
+    ASYNCURING_OP_WRITEV = 9,
+    ASYNCURING_OP_STATX = 10,
+    ASYNCURING_OP_FALLOCATE = 11,
+    ASYNCURING_OP_FTRUNCATE = 12,
+    ASYNCURING_OP_SYNC_RANGE = 13,
+    ASYNCURING_OP_FADVISE = 14,
+    ASYNCURING_OP_COPY_RANGE = 15,
+    ASYNCURING_OP_LOCK = 16,
+    ASYNCURING_OP_UNLINK = 17,
+    ASYNCURING_OP_RENAME = 18,
+    ASYNCURING_OP_MKDIR = 19,
+    ASYNCURING_OP_LINK = 20,
+    ASYNCURING_OP_SYMLINK = 21
 };
 
 /* One requested operation, as a loop stages it. Which fields count depends on the opcode:
  *   READ, WRITE      fd, address and length of the buffer, argument = offset in the file
+ *   READV, WRITEV    fd, address of asyncuring_vectors, length = how many, argument = offset
  *   FSYNC, FDATASYNC fd
- *   OPEN             address of the path (NUL-terminated), argument = O_* flags, length =
- * permissions CLOSE            fd CANCEL           argument = the token of the op to cancel
+ *   CLOSE            fd
+ *   CANCEL           argument = the token of the op to cancel
+ *   from STATX on, and OPEN: fd, address of an asyncuring_call
  */
 typedef struct asyncuring_op {
     uint64_t token; /* names the op; the bits from ASYNCURING_PORT_SHIFT up name its port */
@@ -39,8 +56,49 @@ typedef struct asyncuring_op {
     uint64_t argument;
     uint64_t length;
     int32_t fd;
-    uint32_t opcode; /* and from the bit ASYNCURING_SIDE_SHIFT up: which side thread, 0 for none */
+    uint32_t opcode; /* and who is to carry it out, and how: ASYNCURING_SIDE_SHIFT, …FLAGS_SHIFT */
 } asyncuring_op;
+
+/* One of the buffers of a READV or WRITEV: struct iovec. */
+typedef struct asyncuring_vector {
+    char *address;
+    size_t length;
+} asyncuring_vector;
+
+/* What an op asks for that is rarely done, and so may take some more room. Where a descriptor
+ * names the directory that a path starts from, -1 is the current one. What is not named is 0.
+ *   OPEN       fd of the directory, path, flags = O_*, mode = permissions, resolve = RESOLVE_*;
+ *              gives the new fd: openat2(2)
+ *   STATX      fd of the directory, path, flags = AT_*, mode = STATX_*, result = address of the
+ *              256 bytes of struct statx. An empty path with AT_EMPTY_PATH: the fd's own file
+ *   FALLOCATE  fd, flags = FALLOC_FL_*, offset, length
+ *   FTRUNCATE  fd, length
+ *   SYNC_RANGE fd, flags = SYNC_FILE_RANGE_*, offset, length
+ *   FADVISE    fd, flags = POSIX_FADV_*, offset, length
+ *   COPY_RANGE fd and offset of the source, second_fd and second_offset of the target, length;
+ *              gives the count: copy_file_range(2)
+ *   LOCK       fd, flags = enum asyncuring_lock, offset, length (0: to the end, wherever that is);
+ *              without waiting, for the open file description: fcntl(2), F_OFD_SETLK
+ *   UNLINK     fd of the directory, path, flags = AT_REMOVEDIR or 0
+ *   MKDIR      fd of the directory, path, mode
+ *   RENAME     fd and path, second_fd and second_path of the new name, flags = RENAME_*
+ *   LINK       fd and path, second_fd and second_path of the new name, flags = AT_*
+ *   SYMLINK    path = what it says, second_fd and second_path of the new name
+ */
+typedef struct asyncuring_call {
+    uint64_t path; /* addresses of NUL-terminated paths */
+    uint64_t second_path;
+    uint64_t flags, mode, resolve; /* in this order: struct open_how */
+    uint64_t offset, second_offset, length;
+    uint64_t result;
+    int32_t second_fd, unused;
+} asyncuring_call;
+
+enum asyncuring_lock {
+    ASYNCURING_LOCK_NONE = 0,
+    ASYNCURING_LOCK_SHARED = 1,
+    ASYNCURING_LOCK_EXCLUSIVE = 2
+};
 
 /* result: a count (or an fd, for OPEN), or a negative errno. */
 typedef struct asyncuring_completion {
@@ -54,7 +112,7 @@ typedef struct asyncuring_counters {
     uint64_t rings;   /* times a loop's doorbell was rung */
     uint64_t spins;   /* times a thread of the driver, or a loop, spun before it slept: spin.h */
     uint64_t spin_ns; /* time spent so */
-    uint64_t beside;  /* ops that a side thread carried out */
+    uint64_t beside;  /* ops that side threads and the pool beside the rings carried out */
 } asyncuring_counters;
 
 /* Durations are counted in buckets: one for each 2^(ASYNCURING_LINEAR_LOG2 - ASYNCURING_PARTS_LOG2)
@@ -103,7 +161,17 @@ typedef struct asyncuring_start_error {
 
 enum { ASYNCURING_PORT_SHIFT = 48 };
 enum { ASYNCURING_CLASS_SHIFT = 56 };
-enum { ASYNCURING_SIDE_SHIFT = 8, ASYNCURING_SIDE_THREADS_MAX = 16 };
+/* What an op's opcode says besides. The bits 0 to 7 are the opcode; 8 to 15 the side thread that
+ * carries it out, or the pool, or 0 for the driver; 16 to 31 the RWF_* flags (preadv2(2)) of a
+ * READ, WRITE, READV or WRITEV, which then goes to no side thread. */
+enum {
+    ASYNCURING_OPCODE_MASK = 0xff,
+    ASYNCURING_SIDE_SHIFT = 8,
+    ASYNCURING_SIDE_MASK = 0xff00,
+    ASYNCURING_SIDE_THREADS_MAX = 16,
+    ASYNCURING_SIDE_POOL = 255,
+    ASYNCURING_FLAGS_SHIFT = 16
+};
 
 /* 1 if this build contains the uring driver. */
 int asyncuring_has_uring(void);
@@ -125,6 +193,11 @@ void asyncuring_driver_abandon(asyncuring_driver *driver);
  * to be copied from the page cache (what is not there goes on to the driver), and of their CANCEL.
  * They stop with the driver. -EOPNOTSUPP where ports have rings of their own. */
 int asyncuring_driver_side_start(asyncuring_driver *driver, unsigned number);
+/* The opcode for an op that `call` describes: its own, or, if the kernel's ring does not have it,
+ * with the side bits of a pool of threads, which is started at the first use. Or a negative errno.
+ */
+int64_t asyncuring_driver_call_opcode(asyncuring_driver *driver, unsigned opcode,
+                                      const asyncuring_call *call);
 void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *counters);
 /* Add to `sum` what all ports, detached ones included, have counted of one opcode in one class. */
 void asyncuring_driver_tally(asyncuring_driver *driver, unsigned io_class, unsigned opcode,

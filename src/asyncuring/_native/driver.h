@@ -37,6 +37,7 @@ struct port_kind {
 };
 
 struct side; /* side.h */
+struct pool; /* pool.h */
 
 struct asyncuring_driver {
     struct queue ops; /* producers: the ports; consumer: the kind's thread(s), one at a time */
@@ -44,6 +45,7 @@ struct asyncuring_driver {
     _Atomic bool stopping;
     const struct driver_kind *kind;
     void *kind_state;
+    uint32_t carries; /* bit n: opcode n; the others are the pool's. Set before any port is */
     _Atomic uint64_t enters, wakeups, rings, beside;
     struct spinning spinning;
 
@@ -52,8 +54,26 @@ struct asyncuring_driver {
     _Atomic(asyncuring_port *) ports[DRIVER_PORTS_MAX];
     unsigned ports_count;
     unsigned reserved; /* cells of `ops` promised to ports */
+    struct pool *pool; /* beside the rings; likewise */
     asyncuring_port *idle_ports;
 };
+
+#define CARRIES_ALL UINT32_MAX
+
+static inline uint32_t opcode_of(const asyncuring_op *op)
+{
+    return op->opcode & ASYNCURING_OPCODE_MASK;
+}
+
+static inline uint32_t side_of(const asyncuring_op *op)
+{
+    return (op->opcode & ASYNCURING_SIDE_MASK) >> ASYNCURING_SIDE_SHIFT;
+}
+
+static inline const asyncuring_call *call_of(const asyncuring_op *op)
+{
+    return (const asyncuring_call *)(uintptr_t)op->address;
+}
 
 /* driver.c */
 asyncuring_driver *driver_create(const struct driver_kind *kind, void *kind_state, int *error);

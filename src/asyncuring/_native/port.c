@@ -130,7 +130,8 @@ void port_deliver(asyncuring_port *port, uint64_t token, int64_t result, uint64_
 
 void port_ring(asyncuring_port *port)
 {
-    if (doorbell_ring(&port->doorbell))
+    /* A port with a ring of its own counts what it hears, be it from the kernel. */
+    if (doorbell_ring(&port->doorbell) && !port->driver->kind->ports)
         driver_count(&port->driver->rings);
 }
 
@@ -187,7 +188,7 @@ static void push(asyncuring_port *port, unsigned staged)
     uint32_t opcodes = 0;
     for (unsigned i = 0; i < staged; i++)
         opcodes |= port->staging[i].opcode;
-    if (opcodes >> ASYNCURING_SIDE_SHIFT) {
+    if (opcodes & ASYNCURING_SIDE_MASK) {
         sides_push(port->driver, port->staging, staged);
     } else {
         queue_push(&port->driver->ops, port->staging, staged);

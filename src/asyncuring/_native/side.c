@@ -1,8 +1,7 @@
 /* The threads beside the ring; see side.h for what they are for. */
-#define _GNU_SOURCE /* preadv2 */
 #include "side.h"
-#include <sys/types.h>
-#include <sys/uio.h>
+#include "pool.h"
+#include "transfer.h"
 
 /* A port's doorbell is rung after so many ops or bytes, or when nothing more is queued: as in
  * uring.c, Python resumes the tasks of one batch while the next is carried out. */
@@ -16,11 +15,6 @@ struct side {
     struct doorbell doorbell;
     asyncuring_port *touched; /* to be rung after this batch */
 };
-
-static uint32_t opcode_of(const asyncuring_op *op)
-{
-    return op->opcode & ((1u << ASYNCURING_SIDE_SHIFT) - 1);
-}
 
 static void ring_touched(struct side *self)
 {
@@ -44,30 +38,26 @@ static void deliver(struct side *self, uint64_t token, int64_t result)
 /* The driver's own way. There is room for it: whoever submitted it has a share in both queues. */
 static void hand_over(struct side *self, asyncuring_op op)
 {
-    op.opcode = opcode_of(&op);
+    op.opcode &= ~(uint32_t)ASYNCURING_SIDE_MASK;
     queue_push(&self->driver->ops, &op, 1);
     doorbell_ring(&self->driver->doorbell);
 }
 
 static void write_out(struct side *self, const asyncuring_op *op)
 {
-    ssize_t count;
+    int64_t result;
     do
-        count = pwrite(op->fd, (void *)(uintptr_t)op->address, op->length, (off_t)op->argument);
-    while (count < 0 && errno == EINTR);
-    deliver(self, op->token, count < 0 ? -errno : count);
+        result = transfer_at(op, (int64_t)op->argument, 0);
+    while (result == -EINTR);
+    deliver(self, op->token, result);
 }
 
 /* Copy what the page cache has. What it lacks, if only a part, would keep this thread waiting. */
 static void read_cached(struct side *self, const asyncuring_op *op)
 {
-    ssize_t count = -1;
-#ifdef RWF_NOWAIT
-    struct iovec piece = {.iov_base = (void *)(uintptr_t)op->address, .iov_len = op->length};
-    count = preadv2(op->fd, &piece, 1, (off_t)op->argument, RWF_NOWAIT);
-#endif
-    if (count >= 0 && (uint64_t)count == op->length)
-        deliver(self, op->token, count);
+    int64_t result = transfer_at(op, (int64_t)op->argument, TRANSFER_NOWAIT);
+    if (result >= 0 && (uint64_t)result == op->length)
+        deliver(self, op->token, result);
     else
         hand_over(self, *op);
 }
@@ -131,12 +121,16 @@ void sides_push(asyncuring_driver *driver, const asyncuring_op *ops, unsigned co
     uint32_t rung = 0; /* bit n: something was given to side thread n */
     bool own = false;
     for (unsigned i = 0; i < count; i++) {
-        uint32_t number = ops[i].opcode >> ASYNCURING_SIDE_SHIFT;
-        queue_push(number ? &driver->sides[number - 1]->ops : &driver->ops, &ops[i], 1);
-        if (number)
-            rung |= 1u << (number - 1);
-        else
+        uint32_t number = side_of(&ops[i]);
+        if (number == 0) {
+            queue_push(&driver->ops, &ops[i], 1);
             own = true;
+        } else if (number == ASYNCURING_SIDE_POOL) {
+            pool_push(driver->pool, &ops[i]);
+        } else {
+            queue_push(&driver->sides[number - 1]->ops, &ops[i], 1);
+            rung |= 1u << (number - 1);
+        }
     }
     if (own)
         doorbell_ring(&driver->doorbell);
@@ -184,6 +178,30 @@ int asyncuring_driver_side_start(asyncuring_driver *driver, unsigned number)
     return -error;
 }
 
+/* Whether the driver's own threads, or a port's ring, can carry it out. */
+static bool carries(const asyncuring_driver *driver, unsigned opcode, const asyncuring_call *call)
+{
+    if (driver->carries == CARRIES_ALL)
+        return true;
+    /* Of these an SQE has 32 bits for the length. */
+    bool is_short = (opcode != ASYNCURING_OP_SYNC_RANGE && opcode != ASYNCURING_OP_FADVISE) ||
+                    call->length <= UINT32_MAX;
+    return is_short && driver->carries >> opcode & 1;
+}
+
+int64_t asyncuring_driver_call_opcode(asyncuring_driver *driver, unsigned opcode,
+                                      const asyncuring_call *call)
+{
+    if (carries(driver, opcode, call))
+        return opcode;
+    int error = 0;
+    pthread_mutex_lock(&driver->attaching);
+    if (!driver->pool)
+        driver->pool = pool_start_beside(driver, &error);
+    pthread_mutex_unlock(&driver->attaching);
+    return error ? -error : (int64_t)(opcode | ASYNCURING_SIDE_POOL << ASYNCURING_SIDE_SHIFT);
+}
+
 void sides_stop(asyncuring_driver *driver)
 {
     atomic_store_explicit(&driver->stopping, true, memory_order_seq_cst);
@@ -195,10 +213,14 @@ void sides_stop(asyncuring_driver *driver)
         pthread_join(side->thread, NULL);
         side_free(side);
     }
+    if (driver->pool)
+        pool_stop(driver->pool);
 }
 
 void sides_abandon(asyncuring_driver *driver)
 {
+    if (driver->pool)
+        pool_abandon(driver->pool);
     for (unsigned i = 0; i < ASYNCURING_SIDE_THREADS_MAX; i++)
         if (driver->sides[i])
             doorbell_destroy(&driver->sides[i]->doorbell);

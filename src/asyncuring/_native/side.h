@@ -9,6 +9,8 @@
  * Each side thread has a queue of its own and carries out what comes, one op after the other. Ops
  * that would only wait for each other in the kernel, the writes of one inode, are given to the same
  * thread, which serves them without anybody's waiting.
+ *
+ * What the kernel's ring does not have at all goes to a pool of threads (pool.h), beside as well.
  */
 #pragma once
 #include "driver.h"
@@ -19,6 +21,6 @@ struct side;
 void sides_stop(asyncuring_driver *driver);
 /* In a forked child: close the inherited fds. */
 void sides_abandon(asyncuring_driver *driver);
-/* Give each op to the side thread that its opcode names, or else to the driver. Any loop's thread,
- * for side threads that it has seen started. */
+/* Give each op to the side thread, or the pool, that its opcode names, or else to the driver. Any
+ * loop's thread, for what it has seen started. */
 void sides_push(asyncuring_driver *driver, const asyncuring_op *ops, unsigned count);

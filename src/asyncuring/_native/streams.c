@@ -1,8 +1,7 @@
 /* The thread that waits for streams; see streams.h for what they are. */
-#define _GNU_SOURCE /* preadv2 */
 #include "streams.h"
+#include "transfer.h"
 #include <poll.h>
-#include <sys/uio.h>
 
 #define WAITING_MAX (1u << DRIVER_QUEUE_LOG2) /* what may be outstanding in one driver */
 
@@ -30,36 +29,27 @@ static void complete(struct streams *self, uint64_t token, int64_t result)
 
 static short events_of(const asyncuring_op *op)
 {
-    return op->opcode == ASYNCURING_OP_READ ? POLLIN : POLLOUT;
+    return transfer_reads(op) ? POLLIN : POLLOUT;
 }
 
-static ssize_t transfer_ready(const asyncuring_op *op)
+static int64_t transfer_ready(const asyncuring_op *op)
 {
-    bool reading = op->opcode == ASYNCURING_OP_READ;
-    struct iovec piece = {.iov_base = (void *)(uintptr_t)op->address, .iov_len = op->length};
-#ifdef RWF_NOWAIT
     /* Pipes know it since Linux 6.5; then a large write stops where it would have to wait. */
-    ssize_t count = reading ? preadv2(op->fd, &piece, 1, -1, RWF_NOWAIT)
-                            : pwritev2(op->fd, &piece, 1, -1, RWF_NOWAIT);
-    if (count >= 0 || errno != EOPNOTSUPP)
+    int64_t count = transfer_at(op, TRANSFER_NEXT, TRANSFER_NOWAIT);
+    if (count != -EOPNOTSUPP)
         return count;
-#endif
     /* Another op on the same fd may have taken what poll(2) had seen. */
     struct pollfd fd = {.fd = op->fd, .events = events_of(op)};
-    if (poll(&fd, 1, 0) == 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return reading ? readv(op->fd, &piece, 1) : writev(op->fd, &piece, 1);
+    return poll(&fd, 1, 0) == 0 ? -EAGAIN : transfer_at(op, TRANSFER_NEXT, 0);
 }
 
 /* False if it goes on waiting. */
 static bool try_to_complete(struct streams *self, const asyncuring_op *op)
 {
-    ssize_t count = transfer_ready(op);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+    int64_t result = transfer_ready(op);
+    if (result == -EAGAIN || result == -EINTR)
         return false;
-    complete(self, op->token, count < 0 ? -errno : count);
+    complete(self, op->token, result);
     return true;
 }
 
@@ -85,7 +75,7 @@ static void take_all(struct streams *self)
     while ((op = queue_front(&self->ops))) {
         asyncuring_op taken = *op;
         queue_pop(&self->ops);
-        if (taken.opcode == ASYNCURING_OP_CANCEL)
+        if (opcode_of(&taken) == ASYNCURING_OP_CANCEL)
             complete(self, taken.token, cancel(self, taken.argument));
         else
             self->waiting[self->waiting_count++] = taken;

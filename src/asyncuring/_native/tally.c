@@ -41,7 +41,9 @@ unsigned tally_bucket(uint64_t duration_ns)
 
 static bool transfers(uint32_t opcode)
 {
-    return opcode == ASYNCURING_OP_READ || opcode == ASYNCURING_OP_WRITE;
+    return opcode == ASYNCURING_OP_READ || opcode == ASYNCURING_OP_WRITE ||
+           opcode == ASYNCURING_OP_READV || opcode == ASYNCURING_OP_WRITEV ||
+           opcode == ASYNCURING_OP_COPY_RANGE;
 }
 
 static void count_result(struct tally_cell *cell, int64_t result)
@@ -155,7 +157,7 @@ static uint64_t in_backlog(uint64_t origin, uint64_t now_ns)
 
 void tally_begin(struct tally *tally, const asyncuring_op *op, uint64_t now_ns)
 {
-    unsigned opcode = op->opcode & ((1u << ASYNCURING_SIDE_SHIFT) - 1);
+    unsigned opcode = op->opcode & ASYNCURING_OPCODE_MASK;
     struct tally_cell *cell =
         cell_of(tally, (unsigned)(op->origin >> ASYNCURING_CLASS_SHIFT), opcode);
     if (!cell)

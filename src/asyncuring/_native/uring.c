@@ -84,11 +84,6 @@ static unsigned reap(struct ring_thread *self)
 
 /* ---- the loop ---- */
 
-static uint64_t transfer_length(const asyncuring_op *op)
-{
-    return op->opcode == ASYNCURING_OP_READ || op->opcode == ASYNCURING_OP_WRITE ? op->length : 0;
-}
-
 static unsigned take_batch(struct ring_thread *self)
 {
     struct queue *ops = &self->driver->ops;
@@ -103,7 +98,7 @@ static unsigned take_batch(struct ring_thread *self)
     uint64_t bytes = 0;
     while (count < room && bytes < BATCH_BYTES && self->in_kernel < self->in_kernel_max &&
            (op = queue_front(ops))) {
-        bytes += transfer_length(op);
+        bytes += ring_transfer_length(op);
         ring_prepare(&self->ring, op);
         queue_pop(ops);
         self->in_kernel++;
@@ -149,7 +144,7 @@ static void fail_queued(struct ring_thread *self)
         asyncuring_op failing = *op;
         self->now_ns = clock_ns();
         queue_pop(ops);
-        fail(self, failing.token, failing.opcode == ASYNCURING_OP_CLOSE ? failing.fd : -1);
+        fail(self, failing.token, opcode_of(&failing) == ASYNCURING_OP_CLOSE ? failing.fd : -1);
         ring_touched_ports(self);
     }
 }
@@ -277,6 +272,8 @@ static void *ring_run(void *argument)
     struct ring_thread *self = argument;
     /* Created here: with SINGLE_ISSUER the creating thread is the only one that may submit. */
     int created = ring_create_tried(&self->ring, RING_OF_ONE_THREAD, &self->start);
+    if (created == 0)
+        self->driver->carries = ring_carries(&self->ring);
     report_start(self);
     if (created < 0)
         return NULL;

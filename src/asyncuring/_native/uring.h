@@ -1,7 +1,7 @@
 /* What a ring's creation (uring_create.c), its SQEs (uring_sqe.c) and those who own one (uring.c,
  * uring_local.c) share. */
 #pragma once
-#include "boundary.h"
+#include "driver.h"
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +32,10 @@ static inline struct io_uring_sqe *ring_sqe(struct io_uring *ring)
 
 /* The next SQE is `op`. */
 void ring_prepare(struct io_uring *ring, const asyncuring_op *op);
+/* How many bytes it reads or writes at most. */
+uint64_t ring_transfer_length(const asyncuring_op *op);
+/* Which opcodes ring_prepare has an SQE for that this kernel takes: bit n for opcode n. */
+uint32_t ring_carries(struct io_uring *ring);
 /* The result of an op that no ring carries out, for that is broken: `error`. But closing is what
  * nobody can do without, and it needs no ring; fd_to_close: -1 for every other op. */
 int64_t ring_result_without(int error, int fd_to_close);

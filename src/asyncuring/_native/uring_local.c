@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE /* liburing.h */
 #include "port.h"
+#include "side.h"
 #include "uring.h"
 #include <stdio.h>
 #include <time.h>
@@ -86,11 +87,13 @@ static uint64_t prepare(asyncuring_port *port, unsigned staged)
     uint64_t bytes = 0;
     for (unsigned i = 0; i < staged; i++) {
         const asyncuring_op *op = &port->staging[i];
-        bytes += op->length;
-        if (!self->broken) {
+        bytes += ring_transfer_length(op);
+        if (side_of(op)) {
+            sides_push(port->driver, op, 1);
+        } else if (!self->broken) {
             ring_prepare(&self->ring, op);
         } else {
-            int fd_to_close = op->opcode == ASYNCURING_OP_CLOSE ? op->fd : -1;
+            int fd_to_close = opcode_of(op) == ASYNCURING_OP_CLOSE ? op->fd : -1;
             port_deliver(port, op->token, ring_result_without(self->broken, fd_to_close),
                          clock_ns());
         }
@@ -105,7 +108,8 @@ static unsigned reap(asyncuring_port *port, asyncuring_completion *out, unsigned
     struct local_ring *self = port->own;
     unsigned reaped = 0, head;
     uint64_t now_ns = 0;
-    unsigned count = port_take(port, out, limit, &now_ns); /* that failed */
+    /* What failed, and what the pool has done. */
+    unsigned count = port_take(port, out, limit, &now_ns);
     /* relaxed: a hint; what we miss here, any system call of this thread runs. */
     if (!self->broken &&
         __atomic_load_n(self->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) {
@@ -132,17 +136,19 @@ static void arm(asyncuring_port *port)
     struct local_ring *self = port->own;
     /* seq_cst RMW: the second look, which follows, may not be taken before. */
     __atomic_fetch_and(self->ring.cq.kflags, ~IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
+    doorbell_arm(&port->doorbell); /* for the pool */
     port->armed = true;
 }
 
-/* True if the kernel has rung. */
+/* True if the kernel or the pool has rung, or is just ringing. */
 static bool disarm(asyncuring_port *port)
 {
     struct local_ring *self = port->own;
     __atomic_fetch_or(self->ring.cq.kflags, IORING_CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
-    bool was_armed = port->armed;
+    if (!port->armed)
+        return false;
     port->armed = false;
-    return was_armed && io_uring_cq_ready(&self->ring) > 0;
+    return !doorbell_disarm(&port->doorbell) || io_uring_cq_ready(&self->ring) > 0;
 }
 
 static int local_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
@@ -219,6 +225,10 @@ asyncuring_driver *asyncuring_uring_local_start(asyncuring_start_error *error)
     *error = (asyncuring_start_error){ASYNCURING_STAGE_RESOURCES, 0};
     if (ring_create_tried(&ring, RING_OF_A_PORT, error) < 0)
         return NULL;
+    uint32_t carries = ring_carries(&ring);
     io_uring_queue_exit(&ring);
-    return driver_create(&local_kind, NULL, &error->error);
+    asyncuring_driver *driver = driver_create(&local_kind, NULL, &error->error);
+    if (driver)
+        driver->carries = carries;
+    return driver;
 }
