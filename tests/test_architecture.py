@@ -26,18 +26,20 @@ MIDDLE = GROUND | {"_loops", "_drivers"}
 UPPER = MIDDLE | {"_proactor", "_account"}
 FILES = GROUND | {"_proactor", "_account", "_runtime"}
 FLOORS: dict[str, set[str]] = {
+    "_histogram": set(),
     "_op": set(),
     "_errors": set(),
     "_io_class": set(),
     "_flows": {"_io_class", "_op"},
     "_native": set(),
     "_loops": GROUND,
-    "_drivers": GROUND | {"_native"},
+    "_drivers": GROUND | {"_histogram", "_native"},
     "_account": MIDDLE | {"_io_class", "_proactor"},
     "_proactor": MIDDLE | {"_flows", "_routes"},
     "_runtime": UPPER,
     # These know no loop and no driver: the runtime stands between.
-    "_statistics": FILES | {"_routes"},
+    "_statistics": FILES | {"_histogram", "_io_class", "_routes", "_statistics_text"},
+    "_statistics_text": {"_histogram", "_statistics"},
     "_buffers": FILES,
     "_arguments": set(),
     "_inline": set(),
@@ -50,7 +52,7 @@ FLOORS: dict[str, set[str]] = {
     "_file": FILES | {"_arguments", "_buffers", "_file_order", "_routes", "_sides"},
     "_opening": FILES | {"_arguments", "_file", "_handle"},
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
-    "__init__": {"_file", "_opening", "_batch", "_buffers", "_statistics", "_runtime", "_errors"},
+    "__init__": FILES | {"_batch", "_buffers", "_file", "_histogram", "_opening", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},
     "testing": {"asyncuring"},

@@ -14,8 +14,15 @@ from ._errors import (
     ForkedProcessError,
 )
 from ._file import UringFile
+from ._histogram import Histogram
 from ._opening import open_file
-from ._statistics import DriverStatistics, RouteStatistics, Statistics, statistics
+from ._statistics import (
+    DriverStatistics,
+    OperationStatistics,
+    RouteStatistics,
+    Statistics,
+    statistics,
+)
 
 __version__ = "0.1.0"
 
@@ -25,6 +32,8 @@ __all__ = [
     "DriverUnavailableError",
     "EndOfFileError",
     "ForkedProcessError",
+    "Histogram",
+    "OperationStatistics",
     "RouteStatistics",
     "Statistics",
     "UringFile",

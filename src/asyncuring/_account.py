@@ -45,11 +45,11 @@ class Account:
         """
         self.ops += 1
         proactor = self.proactor
+        if not proactor.scheduled:
+            proactor.schedule()  # first, for it notes the time
         waiter = self.new_waiter()
         flow = proactor.flows[current_class()]
-        flow.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument, flow)
-        if not proactor.scheduled:
-            proactor.schedule()
+        flow.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument, flow, flow.origin)
         return waiter
 
     async def complete(self, opcode: int, fd: int, pin: Any = None) -> int:
@@ -71,12 +71,15 @@ class Account:
         waiter = self.new_waiter()
         bundle = Bundle(waiter, len(buffers))
         self.ops += len(buffers)
-        flow = self.proactor.flows[current_class()]
-        self.proactor.take_on(
+        proactor = self.proactor
+        if not proactor.scheduled:
+            proactor.schedule()  # first, for it notes the time
+        flow = proactor.flows[current_class()]
+        proactor.take_on(
             bundle,
             flow,
             [
-                ((bundle, index), self, pin, opcode, fd, len(pin), offset, flow)
+                ((bundle, index), self, pin, opcode, fd, len(pin), offset, flow, flow.origin)
                 for index, (pin, offset) in enumerate(buffers)
             ],
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CLASSES_MAX", "DEFAULT", "IoClass", "current_class"]
+__all__ = ["CLASSES_MAX", "DEFAULT", "IoClass", "class_names", "current_class"]
 
 # The most names of classes in one process: what is counted per class has room for so many.
 CLASSES_MAX = 32
@@ -31,6 +31,11 @@ def _number(name: str) -> int:
             )
             raise ValueError(message)
         return _numbers.setdefault(name, len(_numbers))
+
+
+def class_names() -> list[str]:
+    """Return the names of all classes that there were, by number."""
+    return list(_numbers)
 
 
 class IoClass:

@@ -48,8 +48,8 @@ Waiter: TypeAlias = Any
 """What one task awaits until its op is done; each event loop has a kind of its own."""
 
 # A tuple, for it is made once per op and costs a tenth of an object with attributes.
-Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int, Any]
-"""One requested operation: (waiter, account, pin, opcode, fd, length, argument, flow).
+Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int, Any, int]
+"""One requested operation: (waiter, account, pin, opcode, fd, length, argument, flow, origin).
 
 * waiter: gets the result: a count, an fd or a negative errno. (bundle, index) for one of a
   `Bundle`; None for a CANCEL.
@@ -63,6 +63,7 @@ Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int, Any]
 * argument: offset (those), token (CANCEL).
 * flow: where it waits with others of its class, and what counts it (see `_flows.Flow`). That of its
   target for a CANCEL.
+* origin: since when it has waited, and its class (see `_flows.Flow`).
 """
 
 

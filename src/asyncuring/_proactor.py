@@ -130,17 +130,19 @@ class Proactor:
     # -- taking on
 
     def take_on(self, bundle: Bundle, flow: Flow, ops: Iterable[Op]) -> None:
-        """Put the ops of `bundle`, whose waiters are its indices, into the backlog of `flow`."""
+        """Put the ops of `bundle`, whose waiters are its indices, into the backlog of `flow`.
+
+        Only while `scheduled`.
+        """
         self._bundles[bundle.waiter] = bundle
         flow.backlog.update((op[0], op) for op in ops)
-        if not self.scheduled:
-            self.schedule()
 
     # -- exchanging
 
     def schedule(self) -> None:
         """Have a tick of ours when this tick of the loop ends. Only while not `scheduled`."""
         self.scheduled = True
+        self.flows.note_the_time()
         self.loop.at_tick_end(self.tick)
 
     def poll(self, rung: bool = False) -> None:
@@ -157,6 +159,7 @@ class Proactor:
         in the loop has his turn in between.
         """
         self.scheduled = True  # nobody need ask for what is about to be done
+        self.flows.note_the_time()
         try:
             self._resume_reaped()
             batch = self._next_batch()
@@ -241,7 +244,9 @@ class Proactor:
                 token = next(self._port.tokens)
                 self._cancels_in_flight.add(token)
                 opcode = Opcode.CANCEL | op[3] & SIDE_MASK  # it goes where its target is
-                cancels.append((token, (None, None, None, opcode, -1, 0, target, op[7])))
+                cancels.append(
+                    (token, (None, None, None, opcode, -1, 0, target, op[7], op[7].origin))
+                )
         return cancels
 
     # -- cancelling

@@ -2,17 +2,70 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
+from ._io_class import class_names
+from ._op import OPCODE_MASK, Opcode
 from ._routes import BESIDE
 from ._runtime import for_each_driver
+from ._statistics_text import driver_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ._histogram import Histogram
+    from ._proactor import Proactor
     from ._routes import Route
     from ._runtime import LeasedDriver
 
-__all__ = ["DriverStatistics", "RouteStatistics", "Statistics", "statistics"]
+__all__ = [
+    "DriverStatistics",
+    "OperationStatistics",
+    "RouteStatistics",
+    "Statistics",
+    "statistics",
+]
+
+
+@dataclass(frozen=True)
+class OperationStatistics:
+    """What one driver has done, since it started, of one kind of operation in one class.
+
+    An operation's time is counted when it is done, in three parts that follow each other. So each
+    of the histograms has `count` durations, those of operations that failed included.
+
+    Attributes:
+        opcode: the kind: "read", "write", "fsync", "open", "close", …; "cancel" is what asks the
+            kernel to cancel another.
+        io_class: name of the class; "default" for what is in no other.
+        count: operations that are done, those that failed included.
+        bytes: transferred by them, in short reads and writes as many as they say.
+        errors: how many of them failed, by errno (ECANCELED: cancelled in the kernel). 0 stands for
+            what is no errno of this system.
+        in_flight: those that the driver has now.
+        backlog: those that wait now, for depth or for the end of their loop's tick.
+        backlog_seconds: from the call until they were handed to the driver. Long where the depth is
+            in use, or where the event loop was kept from its tick.
+        kernel_seconds: from there to their completion: in the driver's queue, in the kernel, on the
+            device. With "uring-local", whose completions nobody takes note of before the loop does,
+            it lasts until they were reaped.
+        loop_seconds: from there until the loop reaped them. Long where tasks keep the event loop.
+    """
+
+    opcode: str
+    io_class: str
+    count: int
+    bytes: int
+    errors: Mapping[int, int]
+    in_flight: int
+    backlog: int
+    backlog_seconds: Histogram
+    kernel_seconds: Histogram
+    loop_seconds: Histogram
 
 
 @dataclass(frozen=True)
@@ -67,6 +120,8 @@ class DriverStatistics:
         spin_seconds: seconds spent so, by all of them together.
         routes: which operations go beside the ring: one entry per event loop, kind and file system,
             once the two ways were compared.
+        operations: what became of them, by kind and class: one entry for each that has occurred.
+            Reads that were done inline are in none.
     """
 
     driver: str
@@ -83,6 +138,24 @@ class DriverStatistics:
     spins: int
     spin_seconds: float
     routes: tuple[RouteStatistics, ...]
+    operations: tuple[OperationStatistics, ...]
+
+    @property
+    def enters_per_op(self) -> float:
+        """io_uring_enter(2) calls for each operation handed to the driver; nan before the first."""
+        return self._per_op(self.enters)
+
+    @property
+    def wakeups_per_op(self) -> float:
+        """Wake-ups of its threads for each operation handed to it; nan before the first."""
+        return self._per_op(self.wakeups)
+
+    def _per_op(self, count: int) -> float:
+        return count / self.ops_submitted if self.ops_submitted else math.nan
+
+    def __str__(self) -> str:
+        """Some lines and a table, to be read in a terminal; durations as medians and p99."""
+        return driver_text(self)
 
 
 @dataclass(frozen=True)
@@ -130,6 +203,10 @@ class Statistics:
         """Times a thread of a driver slept and was woken."""
         return sum(driver.wakeups for driver in self.drivers)
 
+    def __str__(self) -> str:
+        """Each driver's text, with an empty line between them."""
+        return "\n\n".join(map(str, self.drivers)) or "no driver runs"
+
 
 def statistics() -> Statistics:
     """Read the counters of every running driver. From any thread, in a loop or outside."""
@@ -159,7 +236,35 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
             for route in list(proactor.routes.values())
             if route.comparisons or route.refusal
         ),
+        operations=tuple(_operations(leased, proactors)),
     )
+
+
+def _operations(
+    leased: LeasedDriver, proactors: Sequence[Proactor]
+) -> Iterator[OperationStatistics]:
+    waiting = Counter(
+        (op[7].number, op[3] & OPCODE_MASK)
+        for proactor in proactors
+        for op in proactor.flows.copy_of_ops()
+    )
+    for opcode, (number, name) in product(Opcode, enumerate(class_names())):
+        tally = leased.driver.tally(number, opcode)
+        here = number, int(opcode)
+        if not (tally.begun or waiting[here]):
+            continue
+        yield OperationStatistics(
+            opcode=opcode.name.lower(),
+            io_class=name,
+            count=tally.done,
+            bytes=tally.bytes,
+            errors=tally.errors,
+            in_flight=max(0, tally.begun - tally.done),  # the loop counts on while we read
+            backlog=waiting[here],
+            backlog_seconds=tally.backlog,
+            kernel_seconds=tally.kernel,
+            loop_seconds=tally.loop,
+        )
 
 
 def _route(route: Route) -> RouteStatistics:

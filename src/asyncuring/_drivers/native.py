@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asyncuring._errors import DriverUnavailableError
+from asyncuring._histogram import Histogram, log_linear_bounds
 from asyncuring._native._core import ffi, lib
 
-from . import Counters
+from . import Counters, Tally
 from .blocks import Call, call_block, vector_block
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ _SOON = lib.ASYNCURING_SOON
 # Parsed once; a string would be looked up at each call.
 _BYTES = ffi.typeof("char[]")
 _NULL = ffi.NULL
+
+_BOUNDS = log_linear_bounds(
+    lib.ASYNCURING_LINEAR_LOG2, lib.ASYNCURING_PARTS_LOG2, lib.ASYNCURING_BUCKETS
+)
 
 # One reap's worth: it bounds how long a wake-up keeps the loop from everything else, at some
 # 1 us per completion.
@@ -274,6 +279,22 @@ class NativeDriver:
             beside=counters.beside,
         )
 
+    def tally(self, io_class: int, opcode: int) -> Tally:
+        """See `Driver.tally`."""
+        tally = ffi.new("asyncuring_tally *")
+        lib.asyncuring_driver_tally(self._driver, io_class, opcode, tally)
+        if tally.begun == 0:
+            return _NO_TALLY
+        return Tally(
+            begun=tally.begun,
+            done=tally.done,
+            bytes=tally.bytes,
+            errors={number: failed for number, failed in enumerate(tally.errors) if failed},
+            backlog=_histogram(tally.backlog, tally.backlog_ns),
+            kernel=_histogram(tally.kernel, tally.kernel_ns),
+            loop=_histogram(tally.loop, tally.loop_ns),
+        )
+
     def stop(self) -> None:
         """See `Driver.stop`."""
         lib.asyncuring_driver_stop(self._driver)
@@ -283,6 +304,14 @@ class NativeDriver:
         """See `Driver.abandon`."""
         lib.asyncuring_driver_abandon(self._driver)
         self._driver = None
+
+
+def _histogram(buckets: Any, nanoseconds: int) -> Histogram:
+    return Histogram(_BOUNDS, tuple(buckets), nanoseconds / 1e9)
+
+
+_NO_TIME = _histogram([0] * lib.ASYNCURING_BUCKETS, 0)
+_NO_TALLY = Tally(0, 0, 0, {}, _NO_TIME, _NO_TIME, _NO_TIME)
 
 
 def _address(pointer: Any) -> int:
@@ -326,9 +355,9 @@ class NativePort:
         """See `Port.exchange`."""
         staging, addresses, pack_into = self._staging, self._addresses, _OP.pack_into
         position = 0
-        for index, (token, (_, _, pin, opcode, fd, length, argument, _)) in enumerate(ops):
+        for index, (token, (_, _, pin, opcode, fd, length, argument, _, origin)) in enumerate(ops):
             addresses[index] = _NULL if pin is None else pin
-            pack_into(staging, position, token, 0, argument, length, fd, opcode)
+            pack_into(staging, position, token, origin, argument, length, fd, opcode)
             position += _OP_SIZE
         reaped = _exchange(self._port_address, len(ops), self._out_address, _REAP_LIMIT, rung)
         if reaped == _SOON:

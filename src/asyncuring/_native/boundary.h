@@ -160,7 +160,7 @@ typedef struct asyncuring_start_error {
 } asyncuring_start_error;
 
 enum { ASYNCURING_PORT_SHIFT = 48 };
-enum { ASYNCURING_CLASS_SHIFT = 56 };
+enum { ASYNCURING_CLASS_SHIFT = 59 }; /* below, nanoseconds find room for 18 years */
 /* What an op's opcode says besides. The bits 0 to 7 are the opcode; 8 to 15 the side thread that
  * carries it out, or the pool, or 0 for the driver; 16 to 31 the RWF_* flags (preadv2(2)) of a
  * READ, WRITE, READV or WRITEV, which then goes to no side thread. */

@@ -147,12 +147,11 @@ static uint64_t between(uint64_t earlier, uint64_t later)
     return later > earlier ? later - earlier : 0;
 }
 
-/* The bits that hold it come round every two years; 0 is for those that do not tell. */
+/* Origin 0 is for those that do not tell. */
 static uint64_t in_backlog(uint64_t origin, uint64_t now_ns)
 {
-    const uint64_t bits = (UINT64_C(1) << ASYNCURING_CLASS_SHIFT) - 1;
-    uint64_t waited = (now_ns - origin) & bits;
-    return (origin & bits) == 0 || waited > bits / 2 ? 0 : waited;
+    origin &= (UINT64_C(1) << ASYNCURING_CLASS_SHIFT) - 1;
+    return origin == 0 ? 0 : between(origin, now_ns);
 }
 
 void tally_begin(struct tally *tally, const asyncuring_op *op, uint64_t now_ns)

@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define TALLY_CLASSES_MAX 256 /* what the bits from ASYNCURING_CLASS_SHIFT up can tell apart */
+#define TALLY_CLASSES_MAX (1 << (64 - ASYNCURING_CLASS_SHIFT))
 #define TALLY_OPCODES_MAX 64
 
 struct tally_cell;
