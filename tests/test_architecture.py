@@ -38,9 +38,10 @@ FLOORS: dict[str, set[str]] = {
     "_proactor": MIDDLE | {"_flows", "_routes"},
     "_runtime": UPPER,
     # These know no loop and no driver: the runtime stands between.
-    "_statistics": FILES | {"_histogram", "_io_class", "_routes", "_statistics_text"},
+    "_statistics": FILES | {"_buffers", "_histogram", "_io_class", "_routes", "_statistics_text"},
     "_statistics_text": {"_histogram", "_statistics"},
-    "_buffers": FILES,
+    "_memory": {"_drivers"},
+    "_buffers": FILES | {"_memory"},
     "_arguments": set(),
     "_inline": set(),
     "_closing": FILES,

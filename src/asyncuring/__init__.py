@@ -7,8 +7,10 @@ loop of the process; where io_uring is forbidden, native threads do the same beh
 An await never ends while the kernel can still touch its buffer.
 """
 
+from ._buffers import BufferPool, PoolStatistics
 from ._errors import (
     ClosedFileError,
+    ClosedPoolError,
     DriverUnavailableError,
     EndOfFileError,
     ForkedProcessError,
@@ -27,13 +29,16 @@ from ._statistics import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "BufferPool",
     "ClosedFileError",
+    "ClosedPoolError",
     "DriverStatistics",
     "DriverUnavailableError",
     "EndOfFileError",
     "ForkedProcessError",
     "Histogram",
     "OperationStatistics",
+    "PoolStatistics",
     "RouteStatistics",
     "Statistics",
     "UringFile",

@@ -8,6 +8,7 @@ import os
 __all__ = [
     "CANCELLED",
     "ClosedFileError",
+    "ClosedPoolError",
     "DriverUnavailableError",
     "EndOfFileError",
     "ForkedProcessError",
@@ -31,6 +32,10 @@ class ClosedFileError(ValueError):
 
     A `ValueError`, like the one that Python's own files raise.
     """
+
+
+class ClosedPoolError(ValueError):
+    """The pool of buffers is closed, or was closed while the task waited for one."""
 
 
 class DriverUnavailableError(OSError):

@@ -51,6 +51,7 @@ class Proactor:
         "_reaped",
         "_retired",
         "_taking_turns",
+        "afterwards",
         "calls",
         "flows",
         "inline_reads",
@@ -85,6 +86,7 @@ class Proactor:
         self.inline_reads = 0
         self.is_calm = True  # as of the last tick, or the last read that was done inline
         self.routes: dict[tuple[str, int], Route] = {}  # kept here for its files
+        self.afterwards: set[Callable[[], object]] = set()  # called once, after the next tick
         self._taking_turns = 0  # tasks that have read inline and let others run
         loop.withdraw = self.withdraw
         loop.watch(port.fd, partial(self.poll, True))
@@ -172,6 +174,10 @@ class Proactor:
             self._look_whether_calm()
             if self._reaped or self._full or self._could_submit():
                 self.schedule()  # otherwise the port rings when there is more
+        if self.afterwards:
+            afterwards, self.afterwards = self.afterwards, set()
+            for callback in afterwards:
+                callback()
         if self._on_retired is not None:
             self._retire_if_quiet()
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
 
 from ._drivers.native import start_threads, start_uring, start_uring_local
@@ -40,10 +40,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DriverName",
     "LeasedDriver",
+    "announce_pool",
     "call_in_loop",
     "for_each_driver",
     "lease",
+    "open_pools",
     "quick_loop_key",
+    "running_loop",
     "running_loop_key",
     "see_to_closed_loops",
     "when_all_quiet",
@@ -155,6 +158,7 @@ _sweeping = threading.Lock()
 _in_use: dict[str, LeasedDriver] = {}
 _retiring: list[LeasedDriver] = []
 _released_later: deque[LeasedDriver] = deque()
+_pools: WeakSet[Any] = WeakSet()  # of buffers
 
 
 def lease(name: DriverName | None, tenant: Tenant | None = None) -> LeasedDriver:
@@ -196,6 +200,18 @@ def _find_or_start(name: DriverName | None) -> LeasedDriver:
 def _start(driver: Driver, reason: str) -> LeasedDriver:
     leased = _in_use[driver.name] = LeasedDriver(driver, reason)
     return leased
+
+
+def announce_pool(pool: Any) -> None:
+    """Have `open_pools` return `pool` from now on, as long as it is there."""
+    with _lock:
+        _pools.add(pool)
+
+
+def open_pools() -> list[Any]:
+    """Return the pools of buffers that are not closed."""
+    with _lock:
+        return [pool for pool in _pools if not pool.closed]
 
 
 def for_each_driver(read: Callable[[LeasedDriver], _T]) -> list[_T]:
@@ -307,6 +323,8 @@ def _after_fork_in_child() -> None:
         # are copied as they were caught.
         _inherited.append(leased.proactors)
         leased.proactors = {}
+    for pool in _pools:
+        pool.forget_loops()
     _in_use.clear()
     _retiring.clear()
     _released_later.clear()

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from ._io_class import class_names
 from ._op import OPCODE_MASK, Opcode
 from ._routes import BESIDE
-from ._runtime import for_each_driver
+from ._runtime import for_each_driver, open_pools
 from ._statistics_text import driver_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ._buffers import PoolStatistics
     from ._histogram import Histogram
     from ._proactor import Proactor
     from ._routes import Route
@@ -164,9 +165,11 @@ class Statistics:
 
     Attributes:
         drivers: one entry each. Numbers of loops in other threads may be a moment old.
+        pools: one entry for each pool of buffers that is not closed.
     """
 
     drivers: tuple[DriverStatistics, ...]
+    pools: tuple[PoolStatistics, ...] = ()
 
     @property
     def driver(self) -> str | None:
@@ -210,7 +213,8 @@ class Statistics:
 
 def statistics() -> Statistics:
     """Read the counters of every running driver. From any thread, in a loop or outside."""
-    return Statistics(tuple(for_each_driver(_of)))
+    pools = tuple(pool.statistics() for pool in open_pools())
+    return Statistics(tuple(for_each_driver(_of)), pools)
 
 
 def _of(leased: LeasedDriver) -> DriverStatistics:

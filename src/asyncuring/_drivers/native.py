@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NativeDriver",
+    "address_of",
     "liburing_version",
     "start_threads",
     "start_uring",
@@ -316,6 +317,11 @@ _NO_TALLY = Tally(0, 0, 0, {}, _NO_TIME, _NO_TIME, _NO_TIME)
 
 def _address(pointer: Any) -> int:
     return int(ffi.cast("uintptr_t", pointer))
+
+
+def address_of(buffer: Any) -> int:
+    """Address of the first byte of `buffer`."""
+    return _address(ffi.from_buffer(buffer))
 
 
 class NativePort:

@@ -58,6 +58,11 @@ class Loop(Protocol):
         """
         ...
 
+    @property
+    def resume_soon(self) -> Callable[[Any, int], None]:
+        """As `resume`, but in the next tick in any case: from within a task, too."""
+        ...
+
     def result(self, waiter: Any) -> int:
         """Return the value that `waiter` was resumed with; CANCELLED if that is not known."""
         ...

@@ -78,6 +78,7 @@ class AsyncioLoop:
     withdraw: Callable[[asyncio.Future[int]], object]
     new_waiter: Callable[[], asyncio.Future[int]]
     resume: Callable[[asyncio.Future[int], int], None]
+    resume_soon = staticmethod(_resume_soon)
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Adapt `loop`, which is running in this thread."""

@@ -32,6 +32,8 @@ class ClosedLoop:
     def resume(self, waiter: Waiter, value: int) -> None:
         """Its task is gone too."""
 
+    resume_soon = resume
+
     def result(self, waiter: Waiter) -> int:  # noqa: ARG002  nobody is left to hear it
         """See `Loop.result`."""
         return CANCELLED

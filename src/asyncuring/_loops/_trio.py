@@ -117,6 +117,8 @@ class TrioLoop:
             waiter.task = None
             reschedule(task, Value(value))
 
+    resume_soon = resume
+
     def result(self, waiter: _Waiter) -> int:
         """See `Loop.result`."""
         return getattr(waiter, "value", CANCELLED)
