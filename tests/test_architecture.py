@@ -52,8 +52,12 @@ FLOORS: dict[str, set[str]] = {
     "_file_order": FILES | {"_barrier", "_handle"},
     "_file": FILES | {"_arguments", "_buffers", "_file_order", "_routes", "_sides"},
     "_opening": FILES | {"_arguments", "_file", "_handle"},
+    "_names": FILES | {"_arguments", "_opening"},
+    "_replacing": FILES | {"_arguments", "_opening"},
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
-    "__init__": FILES | {"_batch", "_buffers", "_file", "_histogram", "_opening", "_statistics"},
+    "__init__": FILES
+    | {"_batch", "_buffers", "_file", "_histogram", "_names", "_opening"}
+    | {"_replacing", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},
     "testing": {"asyncuring"},

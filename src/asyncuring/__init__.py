@@ -17,7 +17,9 @@ from ._errors import (
 )
 from ._file import UringFile
 from ._histogram import Histogram
+from ._names import link, mkdir, rename, rmdir, symlink, sync_directory, unlink
 from ._opening import open_file
+from ._replacing import replace_file
 from ._statistics import (
     DriverStatistics,
     OperationStatistics,
@@ -42,6 +44,14 @@ __all__ = [
     "RouteStatistics",
     "Statistics",
     "UringFile",
+    "link",
+    "mkdir",
     "open_file",
+    "rename",
+    "replace_file",
+    "rmdir",
     "statistics",
+    "symlink",
+    "sync_directory",
+    "unlink",
 ]

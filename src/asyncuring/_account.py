@@ -99,16 +99,20 @@ class Account:
         the op, and so the buffer, until the completion.
         """
         try:
-            value = self.proactor.cancel(waiter)
-            if value is None:
-                if isinstance(interruption, GeneratorExit):
-                    raise interruption
-                value = await self.proactor.hold(waiter)
+            if isinstance(interruption, GeneratorExit):
+                self.proactor.cancel(waiter)
+                raise interruption
+            value = await self.ended(waiter)
             if self.proactor.loop.keeps_results and not is_cancelled(value):
                 return value
             raise interruption
         finally:
             del interruption  # its traceback names this frame, and with it the task's
+
+    async def ended(self, waiter: Waiter) -> int:
+        """Cancel an op, and wait for its end; its result, CANCELLED if the loop cannot tell."""
+        value = self.proactor.cancel(waiter)
+        return await self.proactor.hold(waiter) if value is None else value
 
     def cancel_all(self) -> None:
         """Ask for the cancellation of every op of this account; whoever awaits one sees that."""

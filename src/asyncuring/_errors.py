@@ -81,10 +81,12 @@ class ForkedProcessError(RuntimeError):
     """The file was opened in another process, before a fork; open it again in this one."""
 
 
-def os_error(result: int, name: str | bytes, detail: str = "") -> OSError:
-    """Turn a negative errno into the OSError subclass that Python has for it, with the path."""
+def os_error(
+    result: int, name: str | bytes, detail: str = "", second_name: str | bytes | None = None
+) -> OSError:
+    """Turn a negative errno into the OSError subclass that Python has for it, with the path(s)."""
     text = os.strerror(-result)
-    return OSError(-result, f"{text}: {detail}" if detail else text, name)
+    return OSError(-result, f"{text}: {detail}" if detail else text, name, None, second_name)
 
 
 def is_cancelled(result: int) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._handle import CachedReads
     from ._proactor import Proactor
 
-__all__ = ["Mode", "open_file"]
+__all__ = ["Mode", "Opening", "open_directory", "open_file"]
 
 Mode = Literal["r", "r+", "w+", "x+"]
 
@@ -79,15 +79,30 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     flags = _FLAGS[mode] | os.O_CLOEXEC | (_direct_flag() if direct else 0)
     sys.audit("open", name, mode, flags)
     file = UringFile(name, direct=direct, cached_reads=cached_reads)
+    return await _opened(file, encoded, flags, permissions, driver)
+
+
+async def open_directory(path: AnyPath, driver: DriverName | None) -> UringFile:
+    """Open a directory, to be synced; the errors of `open_file`, or ENOTDIR."""
+    name, encoded = checked_path(path)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    sys.audit("open", name, "r", flags)
+    file = UringFile(name, direct=False, cached_reads="ring")
+    return await _opened(file, encoded, flags, 0, driver)
+
+
+async def _opened(
+    file: UringFile, path: bytes, flags: int, permissions: int, driver: DriverName | None
+) -> UringFile:
     leased = lease(driver, file)
     try:
-        fd = await _open(leased, encoded, flags, permissions)
+        fd = await _open(leased, path, flags, permissions)
     except BaseException:
         leased.release()
         raise
     if fd < 0:
         leased.release()
-        raise os_error(fd, name)
+        raise os_error(fd, file.name)
     file.opened(fd, leased)
     return file
 
@@ -100,12 +115,16 @@ def _direct_flag() -> int:
         raise ValueError(message) from None
 
 
-class _Opening(Account):
-    """The account of one OPEN, which closes what nobody will hear of."""
+class Opening(Account):
+    """The account of one OPEN, which closes what nobody will hear of.
+
+    value: its result, also if its task was cancelled or is gone; -1 until it is done.
+    """
 
     __slots__ = ("unwanted", "value")
 
     def __init__(self, proactor: Proactor) -> None:
+        """Open an account with `proactor`."""
         super().__init__(proactor)
         self.unwanted = False
         self.value = -1
@@ -124,7 +143,7 @@ class _Opening(Account):
 
 
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
-    account = _Opening(leased.proactor())
+    account = Opening(leased.proactor())
     mode = permissions if flags & os.O_CREAT else 0  # openat2(2) takes none otherwise
     call = leased.driver.call(Opcode.OPEN, path=path, flags=flags, mode=mode)
     waiter = account.perform(call.opcode, -1, call.pin)

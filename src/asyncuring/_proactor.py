@@ -294,7 +294,7 @@ class Proactor:
 
     def _ask_for_cancel(self, token: int) -> None:
         self._cancels.append(token)
-        if not self.scheduled:
+        if not self.scheduled and not self.loop.is_closed():  # who drains it, cancels all
             self.schedule()
 
     async def hold(self, waiter: Waiter) -> int:
