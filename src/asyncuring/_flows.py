@@ -61,7 +61,7 @@ class Flows(dict["IoClass", Flow]):
         return flow
 
     def note_the_time(self) -> None:
-        """Have the ops that come from now on wait since now. Once per tick, not for each op."""
+        """Have the ops that come from now on wait since now: once in a tick, not for each op."""
         now = _now()
         for flow in self.values():
             flow.origin = flow.class_bits + now

@@ -142,9 +142,15 @@ class Proactor:
     # -- exchanging
 
     def schedule(self) -> None:
-        """Have a tick of ours when this tick of the loop ends. Only while not `scheduled`."""
-        self.scheduled = True
+        """Have a tick of ours when this tick of the loop ends, for an op that comes now.
+
+        Only while not `scheduled`.
+        """
         self.flows.note_the_time()
+        self._schedule_tick()
+
+    def _schedule_tick(self) -> None:
+        self.scheduled = True
         self.loop.at_tick_end(self.tick)
 
     def poll(self, rung: bool = False) -> None:
@@ -161,7 +167,6 @@ class Proactor:
         in the loop has his turn in between.
         """
         self.scheduled = True  # nobody need ask for what is about to be done
-        self.flows.note_the_time()
         try:
             self._resume_reaped()
             batch = self._next_batch()
@@ -173,7 +178,7 @@ class Proactor:
             self.scheduled = False
             self._look_whether_calm()
             if self._reaped or self._full or self._could_submit():
-                self.schedule()  # otherwise the port rings when there is more
+                self._schedule_tick()  # otherwise the port rings when there is more
         if self.afterwards:
             afterwards, self.afterwards = self.afterwards, set()
             for callback in afterwards:
@@ -187,6 +192,8 @@ class Proactor:
         return reaped
 
     def _resume_reaped(self) -> None:
+        if self._reaped:
+            self.flows.note_the_time()  # for the ops of the tasks that are resumed
         take, resume = self._in_flight.pop, self.loop.resume
         reaped = iter(self._reaped)
         try:
@@ -295,7 +302,7 @@ class Proactor:
     def _ask_for_cancel(self, token: int) -> None:
         self._cancels.append(token)
         if not self.scheduled and not self.loop.is_closed():  # who drains it, cancels all
-            self.schedule()
+            self._schedule_tick()
 
     async def hold(self, waiter: Waiter) -> int:
         """Wait for the op of `waiter`, which is not done, whoever may cancel the task meanwhile."""

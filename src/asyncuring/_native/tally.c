@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#define PAIR_LOG2 1
+
 /* asyncuring_tally as the array of counters that it is, each with one writer. */
 #define COUNTERS (sizeof(asyncuring_tally) / sizeof(uint64_t))
 #define COUNTER(field) (offsetof(asyncuring_tally, field) / sizeof(uint64_t))
@@ -95,8 +97,10 @@ void tally_add_to(const struct tally *tally, unsigned io_class, unsigned opcode,
 
 static unsigned home_of(const struct tally *tally, uint64_t token)
 {
-    /* Fibonacci hashing: the tokens of a port follow each other, and are spread evenly. */
-    return (unsigned)(token * UINT64_C(0x9e3779b97f4a7c15) >> tally->shift);
+    /* The tokens of a port follow each other. Two stand together, for they fill a cache line; such
+     * pairs are spread evenly (Fibonacci hashing), lest ops that stay long be in the way. */
+    uint64_t pair = (token >> PAIR_LOG2) * UINT64_C(0x9e3779b97f4a7c15) >> tally->shift;
+    return (unsigned)(pair << PAIR_LOG2 | (token & ((1 << PAIR_LOG2) - 1)));
 }
 
 static void insert(struct tally *tally, struct tally_entry entry)
@@ -202,11 +206,11 @@ void asyncuring_note_slow_ops(uint64_t limit_ns)
 
 bool tally_create(struct tally *tally, unsigned outstanding)
 {
-    unsigned log2 = 1;
+    unsigned log2 = PAIR_LOG2 + 1;
     while ((1u << log2) < 2 * outstanding)
         log2++;
     tally->mask = (1u << log2) - 1;
-    tally->shift = 64 - log2;
+    tally->shift = 64 - (log2 - PAIR_LOG2);
     tally->entries = calloc(tally->mask + 1, sizeof *tally->entries);
     return tally->entries != NULL;
 }

@@ -31,7 +31,7 @@ struct tally {
     /* Open addressing, at most half full; the loop's own. */
     struct tally_entry *entries;
     unsigned mask;
-    unsigned shift; /* of a token's hash */
+    unsigned shift; /* of the hash of a pair of tokens */
     /* Made when the first op comes of a class, and of an opcode in it. */
     _Atomic(tally_row *) rows[TALLY_CLASSES_MAX];
     asyncuring_slow_op slow[ASYNCURING_SLOW_MAX]; /* of the last exchange */
