@@ -38,10 +38,12 @@ FLOORS: dict[str, set[str]] = {
     "_proactor": MIDDLE | {"_flows", "_routes"},
     "_runtime": UPPER,
     # These know no loop and no driver: the runtime stands between.
-    "_statistics": FILES | {"_buffers", "_histogram", "_io_class", "_routes", "_statistics_text"},
+    "_statistics": FILES
+    | {"_histogram", "_io_class", "_pool_statistics", "_routes", "_statistics_text"},
     "_statistics_text": {"_histogram", "_statistics"},
     "_memory": {"_drivers"},
-    "_buffers": FILES | {"_memory"},
+    "_pool_statistics": {"_runtime"},
+    "_buffers": FILES | {"_memory", "_pool_statistics"},
     "_arguments": set(),
     "_inline": set(),
     "_closing": FILES,
@@ -57,7 +59,7 @@ FLOORS: dict[str, set[str]] = {
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
     "__init__": FILES
     | {"_batch", "_buffers", "_file", "_histogram", "_names", "_opening"}
-    | {"_replacing", "_statistics"},
+    | {"_pool_statistics", "_replacing", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},
     "testing": {"asyncuring"},

@@ -7,7 +7,7 @@ loop of the process; where io_uring is forbidden, native threads do the same beh
 An await never ends while the kernel can still touch its buffer.
 """
 
-from ._buffers import BufferPool, PoolStatistics
+from ._buffers import BufferPool
 from ._errors import (
     ClosedFileError,
     ClosedPoolError,
@@ -19,6 +19,7 @@ from ._file import UringFile
 from ._histogram import Histogram
 from ._names import link, mkdir, rename, rmdir, symlink, sync_directory, unlink
 from ._opening import open_file
+from ._pool_statistics import PoolRegistration, PoolStatistics
 from ._replacing import replace_file
 from ._statistics import (
     DriverStatistics,
@@ -40,6 +41,7 @@ __all__ = [
     "ForkedProcessError",
     "Histogram",
     "OperationStatistics",
+    "PoolRegistration",
     "PoolStatistics",
     "RouteStatistics",
     "Statistics",

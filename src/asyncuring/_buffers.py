@@ -7,7 +7,6 @@ import operator
 import threading
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from weakref import ref
 
 from ._errors import ClosedPoolError
 from ._memory import Memory
+from ._pool_statistics import PoolStatistics, registrations
 from ._runtime import (
     announce_pool,
     for_each_driver,
@@ -31,26 +31,7 @@ if TYPE_CHECKING:
 
     from ._op import Waiter
 
-__all__ = ["BufferPool", "PoolStatistics"]
-
-
-@dataclass(frozen=True)
-class PoolStatistics:
-    """What one `BufferPool` has lent, and to how many.
-
-    Attributes:
-        buffer_size: bytes in each buffer.
-        count: how many buffers there are.
-        leased: of them, how many tasks have.
-        withheld: how many were given back and are still in use: see `BufferPool.give_back`.
-        waiting: tasks that wait for one.
-    """
-
-    buffer_size: int
-    count: int
-    leased: int
-    withheld: int
-    waiting: int
+__all__ = ["BufferPool"]
 
 
 class BufferPool:
@@ -88,7 +69,8 @@ class BufferPool:
             message = f"alignment must be a power of two, not {alignment}"
             raise ValueError(message)
         distance = -(-self.buffer_size // self.alignment) * self.alignment
-        memory = Memory(self.count * distance, self.alignment)
+        memory = Memory(distance, self.count, self.alignment)
+        self._regions = memory.regions
         self._whole: memoryview | None = memoryview(memory)
         # Where the free ones start. The last one in is the first one out: a processor's cache may
         # still have it.
@@ -277,6 +259,7 @@ class BufferPool:
             leased=len(self._leased) + len(self._handed),
             withheld=len(self._withheld),
             waiting=len(self._waiters),
+            registrations=registrations(self._regions),
         )
 
     @property

@@ -1,16 +1,22 @@
-"""Memory for buffers: anonymous, aligned, and the process's own."""
+"""Memory for buffers: anonymous, aligned, the process's own, and known to the rings."""
 
 from __future__ import annotations
 
 import mmap
 from typing import TYPE_CHECKING
 
-from ._drivers.native import address_of
+from ._drivers.native import address_of, enter_region, remove_region
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Memory"]
+
+# Of a region, in bytes. The kernel takes no more than the latter. It looks up, and brings into
+# being, all pages of a region when it registers it, and its ring has to wait: so not too many.
+_REGION_MIN = 16 * 1024 * 1024
+_REGION_MAX = 1024 * 1024 * 1024
+_REGIONS = 64
 
 
 class Memory(mmap.mmap):
@@ -19,19 +25,39 @@ class Memory(mmap.mmap):
     Private, so that a forked child has a copy of its own instead of writing into its parent's.
 
     Attributes:
-        start: where in it the first aligned byte is.
+        start: where in it the first block is.
+        regions: what rings may register of it: (id, blocks), the id 0 where there was no room for
+            it. Blocks that are too large are in none.
     """
 
     start: int
+    regions: tuple[tuple[int, int], ...] = ()
 
-    def __new__(cls, size: int, alignment: int) -> Self:
-        """Map at least `size` bytes from an address on that is a multiple of `alignment`.
+    def __new__(cls, block_size: int, count: int, alignment: int) -> Self:
+        """Map `count` blocks, of a size that is a multiple of `alignment`, and aligned to it.
 
         Raises:
             OSError: ENOMEM; there is not so much memory.
         """
         room = max(alignment - mmap.PAGESIZE, 0)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        memory = super().__new__(cls, -1, size + room, flags=flags)
+        memory = super().__new__(cls, -1, count * block_size + room, flags=flags)
         memory.start = -address_of(memory) % alignment
+        size = min(max(count * block_size // _REGIONS, _REGION_MIN), _REGION_MAX)
+        step = max(size // block_size, 1)  # no block is of two regions
+        address = address_of(memory) + memory.start
+        for first in range(0, count, step):
+            blocks, length = min(step, count - first), min(step, count - first) * block_size
+            if length <= _REGION_MAX:
+                number = enter_region(address + first * block_size, length)
+                memory.regions += ((number, blocks),)
         return memory
+
+    def __del__(self) -> None:
+        """Before the memory goes, rings must not take its addresses for registered ones.
+
+        Another mapping may come to lie there, and what they read for it would go to pages that
+        nobody can see.
+        """
+        for number, _ in self.regions:
+            remove_region(number)

@@ -17,7 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
 
-from ._drivers.native import start_threads, start_uring, start_uring_local
+from ._drivers.native import (
+    regions_after_fork,
+    start_threads,
+    start_uring,
+    start_uring_local,
+)
 from ._errors import DriverUnavailableError, ForkedProcessError
 from ._loops import ClosedLoop, quick_loop_key, running_loop, running_loop_key
 from ._proactor import Proactor
@@ -313,6 +318,7 @@ def _leak(proactor: Proactor) -> None:
 def _after_fork_in_child() -> None:
     """Start clean: the threads did not come along, and the rings are the parent's."""
     global _lock, _sweeping
+    regions_after_fork()
     _lock, _sweeping = threading.Lock(), threading.Lock()
     for leased in (*_in_use.values(), *_retiring):
         leased.forked = True

@@ -17,8 +17,8 @@ from ._statistics_text import driver_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ._buffers import PoolStatistics
     from ._histogram import Histogram
+    from ._pool_statistics import PoolStatistics
     from ._proactor import Proactor
     from ._routes import Route
     from ._runtime import LeasedDriver

@@ -157,6 +157,13 @@ class Driver(Protocol):
         """
         ...
 
+    def region(self, number: int, /) -> int:
+        """Return what became of a region of memory (`enter_region`) with the driver's rings.
+
+        1: registered; 0: no op has named it yet; or a negative errno, EOPNOTSUPP without rings.
+        """
+        ...
+
     def counters(self) -> Counters:
         """Read the counters; from any thread."""
         ...

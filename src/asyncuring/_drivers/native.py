@@ -8,7 +8,6 @@ import os
 import struct
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asyncuring._errors import DriverUnavailableError
@@ -17,6 +16,7 @@ from asyncuring._native._core import ffi, lib
 
 from . import Counters, Tally
 from .blocks import Call, call_block, vector_block
+from .causes import NOT_BUILT, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "NativeDriver",
     "address_of",
+    "enter_region",
     "liburing_version",
+    "regions_after_fork",
+    "remove_region",
     "start_threads",
     "start_uring",
     "start_uring_local",
@@ -89,73 +92,6 @@ _BOUNDS = log_linear_bounds(
 # 1 us per completion.
 _REAP_LIMIT = 32
 
-_SECCOMP = (
-    "a seccomp filter forbids io_uring (Docker's and containerd's default profile does)",
-    (
-        "Run the container with a profile that allows io_uring_setup, io_uring_enter and "
-        "io_uring_register, or use driver='threads'"
-    ),
-)
-_TOO_OLD = (
-    (
-        "the kernel has no io_uring, or is too old for it (5.6 is the oldest that serves), "
-        "or a sandbox (gVisor, rootless podman) hides it"
-    ),
-    "Run on a newer kernel or outside the sandbox, or use driver='threads'",
-)
-_MEMLOCK = (
-    "the limit on locked memory (RLIMIT_MEMLOCK) does not admit a ring",
-    "Raise `ulimit -l` (LimitMEMLOCK= in a systemd unit), or use driver='threads'",
-)
-_DISABLED = (
-    "the sysctl kernel.io_uring_disabled is {value}",
-    (
-        "Set it to 0 (as root: sysctl kernel.io_uring_disabled=0), or, if it is 1, join the group "
-        "that kernel.io_uring_group names, or use driver='threads'"
-    ),
-)
-_FILES = (
-    "the process or the system is out of file descriptors",
-    "Raise `ulimit -n`, or close what is not needed",
-)
-_NOT_BUILT = (
-    (
-        "this build of asyncuring has no io_uring: liburing was not there when it was compiled, "
-        "or this is not Linux"
-    ),
-    "Install liburing's development files and build again, or use driver='threads'",
-)
-_OTHER = (
-    "the kernel refused to create a ring that works",
-    "`python -m asyncuring` tells more; driver='threads' needs no io_uring",
-)
-
-_CAUSES = {
-    errno.EPERM: _SECCOMP,
-    errno.EACCES: _SECCOMP,
-    errno.ENOSYS: _TOO_OLD,
-    errno.EINVAL: _TOO_OLD,
-    errno.ENOMEM: _MEMLOCK,
-    errno.EMFILE: _FILES,
-    errno.ENFILE: _FILES,
-}
-
-
-def _io_uring_disabled() -> int:
-    """Return the sysctl kernel.io_uring_disabled (Linux 6.6; 0 before)."""
-    try:
-        return int(Path("/proc/sys/kernel/io_uring_disabled").read_text(encoding="ascii"))
-    except (FileNotFoundError, PermissionError):
-        return 0
-
-
-def _unavailable(name: str, number: int) -> DriverUnavailableError:
-    cause, remedy = _CAUSES.get(number, _OTHER)
-    disabled = _io_uring_disabled() if number == errno.EPERM else 0
-    if disabled:
-        cause, remedy = _DISABLED[0].format(value=disabled), _DISABLED[1]
-    return DriverUnavailableError(name, cause, remedy, number)
-
 
 def start_uring() -> NativeDriver:
     """Start the ring thread; it has done a real read through its ring when this returns.
@@ -177,11 +113,11 @@ def start_uring_local() -> NativeDriver:
 
 def _start_ring(name: str, start: Callable[[Any], Any], side_threads: int = 0) -> NativeDriver:
     if not lib.asyncuring_has_uring():
-        raise DriverUnavailableError(name, *_NOT_BUILT)
+        raise DriverUnavailableError(name, *NOT_BUILT)
     error = ffi.new("asyncuring_start_error *")
     driver = start(error)
     if driver == ffi.NULL:
-        raise _unavailable(name, error.error)
+        raise unavailable(name, error.error)
     return NativeDriver(name, driver, side_threads)
 
 
@@ -267,6 +203,12 @@ class NativeDriver:
         tokens = self._tokens.setdefault(index, count((index << lib.ASYNCURING_PORT_SHIFT) + 1))
         return NativePort(port, depth, tokens)
 
+    def region(self, number: int) -> int:
+        """See `Driver.region`."""
+        if self.name == "threads":
+            return -errno.EOPNOTSUPP
+        return int(lib.asyncuring_driver_region(self._driver, number))
+
     def counters(self) -> Counters:
         """See `Driver.counters`."""
         counters = ffi.new("asyncuring_counters *")
@@ -322,6 +264,13 @@ def _address(pointer: Any) -> int:
 def address_of(buffer: Any) -> int:
     """Address of the first byte of `buffer`."""
     return _address(ffi.from_buffer(buffer))
+
+
+# Memory that rings may register: (address, length) to an id, 0 if there is no room for it, and the
+# id again before the memory is unmapped. From destructors, too: no lock of Python's is taken.
+enter_region: Callable[[int, int], int] = lib.asyncuring_region_add
+remove_region: Callable[[int], None] = lib.asyncuring_region_remove
+regions_after_fork: Callable[[], None] = lib.asyncuring_regions_after_fork
 
 
 class NativePort:

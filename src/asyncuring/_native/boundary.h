@@ -240,6 +240,17 @@ void asyncuring_port_spin(asyncuring_port *port);
 int64_t asyncuring_port_read_cached(asyncuring_port *port, int fd, uint64_t length,
                                     uint64_t offset);
 
+/* Memory that may be registered with rings, so that ops on it cost the kernel less: at most 1 GiB
+ * (io_uring_register(2)). Returns its id; 0 if there is no room for it. */
+uint64_t asyncuring_region_add(uint64_t address, uint64_t length);
+/* Before it is unmapped. No op names it. */
+void asyncuring_region_remove(uint64_t id);
+/* What became of it with a driver: 1 if it is registered, 0 if no op has named it yet, or a
+ * negative errno. Of drivers with several rings, with the one that tried last. */
+int asyncuring_driver_region(asyncuring_driver *driver, uint64_t id);
+/* In a forked child. */
+void asyncuring_regions_after_fork(void);
+
 /* statx(2) STATX_DIOALIGN (Linux 6.1): the alignment O_DIRECT wants of memory and of offsets and
  * lengths, in bytes. 0, or a negative errno; -EOPNOTSUPP if the file does not report one. */
 int asyncuring_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);

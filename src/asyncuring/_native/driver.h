@@ -7,6 +7,7 @@
 #include "boundary.h"
 #include "doorbell.h"
 #include "queue.h"
+#include "regions.h"
 #include "spin.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,6 +17,8 @@
  * a port of depth 256 that serves 128 event loops. */
 #define DRIVER_QUEUE_LOG2 16
 #define DRIVER_PORTS_MAX 1024
+/* Below the bit of this number an errno, above it an id. */
+#define DRIVER_REPORT_SHIFT 12
 
 struct driver_kind {
     void (*stop)(asyncuring_driver *driver);    /* join the threads, free what the kind owns */
@@ -28,6 +31,7 @@ struct driver_kind {
 struct port_kind {
     int (*open)(asyncuring_port *port);     /* 0 or an errno */
     void (*close)(asyncuring_port *port);   /* also after `open` has failed */
+    void (*detach)(asyncuring_port *port);  /* nobody's for a while */
     void (*abandon)(asyncuring_port *port); /* forked child: close the fds */
     /* asyncuring_port_exchange, when the addresses are in place; and what comes after its
      * ASYNCURING_SOON, without the GIL. */
@@ -48,6 +52,8 @@ struct asyncuring_driver {
     uint32_t carries; /* bit n: opcode n; the others are the pool's. Set before any port is */
     _Atomic uint64_t enters, wakeups, rings, beside;
     struct spinning spinning;
+    /* By place: the id of a region, and the errno of its registration with a ring, or 0. */
+    _Atomic uint64_t regions[REGIONS_MAX];
 
     pthread_mutex_t attaching; /* guards what follows: attaching, detaching, starting sides */
     struct side *sides[ASYNCURING_SIDE_THREADS_MAX]; /* read by loops that have seen them start */

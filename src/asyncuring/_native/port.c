@@ -69,6 +69,8 @@ asyncuring_port *asyncuring_port_attach(asyncuring_driver *driver, unsigned dept
 void asyncuring_port_detach(asyncuring_port *port)
 {
     asyncuring_driver *driver = port->driver;
+    if (driver->kind->ports)
+        driver->kind->ports->detach(port);
     pthread_mutex_lock(&driver->attaching);
     port->next_idle = driver->idle_ports;
     driver->idle_ports = port;

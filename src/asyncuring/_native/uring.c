@@ -11,7 +11,7 @@
  */
 #define _GNU_SOURCE /* liburing.h, sched_getaffinity */
 #include "uring.h"
-#include "driver.h"
+#include "uring_regions.h"
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
@@ -25,6 +25,7 @@ struct ring_thread {
     asyncuring_driver *driver;
     pthread_t thread;
     struct io_uring ring;
+    struct ring_regions regions;
     unsigned in_kernel; /* SQEs prepared and not yet completed, the doorbell's read excepted */
     unsigned in_kernel_max;
     bool doorbell_reading; /* a read of our doorbell is in the kernel */
@@ -100,6 +101,7 @@ static unsigned take_batch(struct ring_thread *self)
            (op = queue_front(ops))) {
         bytes += ring_transfer_length(op);
         ring_prepare(&self->ring, op);
+        ring_use_region(&self->regions, &self->ring, self->driver->regions);
         queue_pop(ops);
         self->in_kernel++;
         count++;

@@ -14,7 +14,7 @@
 #define _GNU_SOURCE /* liburing.h */
 #include "port.h"
 #include "side.h"
-#include "uring.h"
+#include "uring_regions.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -29,6 +29,7 @@
 
 struct local_ring {
     struct io_uring ring;
+    struct ring_regions regions;
     bool created;
     int broken; /* an errno, once io_uring_enter failed for good */
 };
@@ -92,6 +93,7 @@ static uint64_t prepare(asyncuring_port *port, unsigned staged)
             sides_push(port->driver, op, 1);
         } else if (!self->broken) {
             ring_prepare(&self->ring, op);
+            ring_use_region(&self->regions, &self->ring, port->driver->regions);
         } else {
             int fd_to_close = opcode_of(op) == ASYNCURING_OP_CLOSE ? op->fd : -1;
             port_deliver(port, op->token, ring_result_without(self->broken, fd_to_close),
@@ -192,6 +194,13 @@ static int local_open(asyncuring_port *port)
     return -io_uring_register_eventfd(&self->ring, port->doorbell.ring_fd);
 }
 
+/* A ring that nobody uses learns nothing of memory that goes: so it lets go of all at once. */
+static void local_detach(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    ring_regions_clear(&self->regions, &self->ring);
+}
+
 static void local_close(asyncuring_port *port)
 {
     struct local_ring *self = port->own;
@@ -212,6 +221,7 @@ static void local_nothing(asyncuring_driver *driver)
 
 static const struct port_kind local_ports = {.open = local_open,
                                              .close = local_close,
+                                             .detach = local_detach,
                                              .abandon = local_abandon,
                                              .exchange = local_exchange,
                                              .go_on = local_go_on};
