@@ -219,6 +219,6 @@ def test_a_cancelled_client_is_cancelled_and_the_next_read_works(
 def test_other_ways_of_cached_reads_are_refused(run: Run, driver: DriverName, cached: Path) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="'auto', 'inline' or 'ring', not 'sometimes'"):
-            await open_file(cached, driver=driver, cached_reads="sometimes")  # type: ignore[arg-type]
+            await open_file(cached, driver=driver, cached_reads="sometimes")  # type: ignore[call-overload]
 
     run(main)

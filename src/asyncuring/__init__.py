@@ -7,6 +7,7 @@ loop of the process; where io_uring is forbidden, native threads do the same beh
 An await never ends while the kernel can still touch its buffer.
 """
 
+from ._appending import AppendingFile
 from ._buffers import BufferPool
 from ._errors import (
     ClosedFileError,
@@ -16,6 +17,8 @@ from ._errors import (
     ForkedProcessError,
 )
 from ._file import UringFile
+from ._file_calls import Advice
+from ._file_status import AtomicWrites, DirectIOAlignment, FileStatus
 from ._histogram import Histogram
 from ._names import link, mkdir, rename, rmdir, symlink, sync_directory, unlink
 from ._opening import open_file
@@ -32,12 +35,17 @@ from ._statistics import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Advice",
+    "AppendingFile",
+    "AtomicWrites",
     "BufferPool",
     "ClosedFileError",
     "ClosedPoolError",
+    "DirectIOAlignment",
     "DriverStatistics",
     "DriverUnavailableError",
     "EndOfFileError",
+    "FileStatus",
     "ForkedProcessError",
     "Histogram",
     "OperationStatistics",

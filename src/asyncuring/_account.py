@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._op import Waiter
     from ._proactor import Proactor
 
-__all__ = ["Account", "Gate", "Uncancellable"]
+__all__ = ["Account", "Gate", "JointAccount", "Uncancellable"]
 
 
 class Account:
@@ -144,6 +144,27 @@ class Uncancellable(Account):
 
     __slots__ = ()
     cancellable = False
+
+
+class JointAccount(Account):
+    """The account of a single op, which keeps other accounts from being quiet until it is done."""
+
+    __slots__ = ("_others",)
+
+    def __init__(self, proactor: Proactor, others: Sequence[Account]) -> None:
+        """Count in `others` from now on: the op must be performed without fail."""
+        super().__init__(proactor)
+        self._others = others
+        for account in others:
+            account.ops += 1
+        self.on_quiet = lambda: None  # have `settle` called
+
+    def settle(self, value: int) -> None:
+        """See `Account.settle`; the others, too."""
+        super().settle(value)
+        for account in self._others:
+            account.ops -= 1
+            account.settle(value)
 
 
 class Gate:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import sys
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     if sys.version_info >= (3, 12):
@@ -30,6 +30,8 @@ __all__ = [
     "checked_offset",
     "checked_path",
     "checked_permissions",
+    "checked_range",
+    "pinned_buffers",
     "pinned_requests",
     "refuse_objects",
     "unusable",
@@ -37,6 +39,9 @@ __all__ = [
 
 # loff_t is signed, and io_uring takes its -1 for "the current position" (io_uring_enter(2)).
 OFFSET_MAX = 2**63 - 1
+
+# The buffers of one readv(2) or writev(2): IOV_MAX of limits.h, UIO_MAXIOV in the kernel.
+BUFFERS_MAX = 1024
 
 _PERMISSIONS_MAX = 0o7777
 
@@ -57,6 +62,18 @@ def checked_offset(off: int) -> int:
         message = f"offset must be between 0 and 2**63 - 1, not {off}"
         raise ValueError(message)
     return off
+
+
+def checked_range(off: int, length: int, *, empty: bool = False) -> tuple[int, int]:
+    """Return both as ints that the kernel takes; ValueError or TypeError otherwise.
+
+    empty: `length` may be 0, which then means: to the end of the file, wherever that is.
+    """
+    off, length = checked_offset(off), operator.index(length)
+    if not (0 if empty else 1) <= length <= OFFSET_MAX - off:
+        message = f"length must be between {int(not empty)} and 2**63 - 1 - {off}, not {length}"
+        raise ValueError(message)
+    return off, length
 
 
 def checked_path(path: AnyPath) -> tuple[str | bytes, bytes]:
@@ -89,6 +106,17 @@ def _pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any
     if type(buf) not in PLAIN_TYPES:
         refuse_objects(buf)
     return pinned
+
+
+def pinned_buffers(
+    pin: Callable[[Any, bool], Any], bufs: Iterable[Buffer], writable: bool
+) -> list[Any]:
+    """Pin each of the buffers of one vectored read or write; ValueError if they are too many."""
+    pins = [_pinned(pin, buf, writable) for buf in bufs]
+    if len(pins) > BUFFERS_MAX:
+        message = f"one call takes at most {BUFFERS_MAX} buffers (IOV_MAX), not {len(pins)}"
+        raise ValueError(message)
+    return pins
 
 
 def pinned_requests(

@@ -18,7 +18,7 @@ from ._arguments import (
     unusable,
 )
 from ._errors import EndOfFileError, os_error
-from ._file_order import FileOrder
+from ._file_vectors import FileVectors
 from ._op import Opcode
 from ._routes import TIMED
 from ._runtime import quick_loop_key
@@ -41,7 +41,7 @@ __all__ = ["UringFile"]
 _READ, _WRITE = int(Opcode.READ), int(Opcode.WRITE)
 
 
-class UringFile(FileOrder):
+class UringFile(FileVectors):
     """A file that is read and written at offsets, by any number of tasks at once.
 
     Made by `open_file`. It may be used from several event loops in several threads at the same
@@ -55,23 +55,33 @@ class UringFile(FileOrder):
 
     # -- reading
 
-    async def read_at(self, buf: Buffer, off: int) -> int:
+    async def read_at(
+        self, buf: Buffer, off: int, *, nowait: bool = False, dontcache: bool = False
+    ) -> int:
         """Read at most len(buf) bytes at offset `off` into `buf`: one pread(2), without a copy.
 
         Args:
             buf: a writable C-contiguous buffer: bytearray, memoryview, mmap, array, numpy array.
                 It is exported until the read is done, so a bytearray cannot be resized meanwhile.
             off: in bytes, from the start of the file.
+            nowait: read only what needs no waiting, such as what the page cache has (RWF_NOWAIT,
+                Linux 4.14).
+            dontcache: let the page cache drop what it had to read for this (RWF_DONTCACHE, Linux
+                6.14; ext4, xfs, btrfs): for scans, which would displace what others need.
 
         Returns:
             The number of bytes read: fewer than len(buf) only at the end of the file, or when the
             kernel says so (2 147 479 552 bytes at most in one call); 0 at the end of the file.
 
         Raises:
-            OSError: with errno, text and path: EIO, EISDIR, EINVAL (alignment, with `direct`), …
+            OSError: with errno, text and path: EIO, EISDIR, EINVAL (alignment, with `direct`), …;
+                EOPNOTSUPP: kernel or file system do not have a flag; the text says what it takes.
+            BlockingIOError: with `nowait`, it would have to wait.
             TypeError, BufferError, ValueError: buffer or offset cannot be used; nothing was read.
             ClosedFileError: the file is closed.
         """
+        if nowait or dontcache:
+            return await self._read_flagged(buf, off, nowait, dontcache)
         account = self._accounts.get(quick_loop_key()) or self._account()
         if type(off) is not int or not 0 <= off <= OFFSET_MAX:
             off = checked_offset(off)
@@ -137,23 +147,40 @@ class UringFile(FileOrder):
 
     # -- writing
 
-    async def write_at(self, buf: Buffer, off: int) -> int:
+    async def write_at(
+        self,
+        buf: Buffer,
+        off: int,
+        *,
+        durable: bool = False,
+        atomic: bool = False,
+        dontcache: bool = False,
+    ) -> int:
         """Write at most len(buf) bytes at offset `off` from `buf`: one pwrite(2), without a copy.
 
         Args:
             buf: any C-contiguous buffer. Do not change it until the write is done.
             off: in bytes, from the start of the file; the file grows as needed.
+            durable: done when `fdatasync` of these bytes alone would be (RWF_DSYNC, Linux 4.7).
+            atomic: a crash leaves all of it or nothing (RWF_ATOMIC, Linux 6.11): with `direct`, on
+                file systems and devices that promise it; `stat` tells the lengths (atomic_writes).
+            dontcache: let the page cache drop it when it is written out (RWF_DONTCACHE, Linux 6.14;
+                ext4, xfs, btrfs).
 
         Returns:
             The number of bytes written; fewer than len(buf) when the disk is full, or when the
             kernel says so (2 147 479 552 bytes at most in one call).
 
         Raises:
-            OSError: with errno, text and path: ENOSPC, EIO, EBADF (mode "r"), EFBIG, …
+            OSError: with errno, text and path: ENOSPC, EIO, EBADF (mode "r"), EFBIG, …;
+                EOPNOTSUPP: kernel, file system or device do not have a flag; the text says what it
+                takes, and nothing was written.
             TypeError, BufferError, ValueError: buffer or offset cannot be used; nothing was
                 written.
             ClosedFileError: the file is closed.
         """
+        if durable or atomic or dontcache:
+            return await self._write_flagged(buf, off, durable, atomic, dontcache)
         account = self._ordered.get(quick_loop_key()) or self._ordered_account()
         if account is None:
             account = await self._account_behind()

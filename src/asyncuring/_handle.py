@@ -56,6 +56,7 @@ class FileHandle:
         self._fd = fd
         self._leased = leased
         self._pin = leased.pin
+        self._describe, self._vectors = leased.driver.call, leased.driver.vectors
         self._sides = FileSides(fd, self._direct, leased)
 
     # -- what it is
@@ -190,10 +191,9 @@ class FileHandle:
     def _closed_error(self) -> ClosedFileError:
         return ClosedFileError(f"the file {self._name!r} is closed")
 
-    def _error(self, result: int, length: int = 0, off: int = 0) -> Exception:
+    def _error(self, result: int, length: int = 0, off: int = 0, detail: str = "") -> Exception:
         if result == CANCELLED and self._leased is None:
             return self._closed_error()
-        detail = ""
-        if result == -errno.EINVAL and self._direct and self._leased is not None:
+        if not detail and result == -errno.EINVAL and self._direct and self._leased is not None:
             detail = alignment_detail(self._leased.direct_alignment(self._fd), length, off)
         return os_error(result, self._name, detail)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from ._account import Account
+from ._appending import AppendingFile
 from ._arguments import checked_path, checked_permissions
 from ._errors import os_error
 from ._file import UringFile
@@ -20,14 +21,42 @@ if TYPE_CHECKING:
 
 __all__ = ["Mode", "Opening", "open_directory", "open_file"]
 
-Mode = Literal["r", "r+", "w+", "x+"]
+PlacedMode = Literal["r", "r+", "w+", "x+"]
+AppendingMode = Literal["a", "a+"]
+Mode = Literal[PlacedMode, AppendingMode]
 
 _FLAGS: dict[str, int] = {
     "r": os.O_RDONLY,
     "r+": os.O_RDWR,
     "w+": os.O_RDWR | os.O_CREAT | os.O_TRUNC,
     "x+": os.O_RDWR | os.O_CREAT | os.O_EXCL,
+    "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+    "a+": os.O_RDWR | os.O_CREAT | os.O_APPEND,
 }
+
+
+@overload
+async def open_file(
+    path: AnyPath,
+    mode: AppendingMode,
+    *,
+    direct: bool = False,
+    permissions: int = 0o666,
+    driver: DriverName | None = None,
+    cached_reads: CachedReads = "auto",
+) -> AppendingFile: ...
+
+
+@overload
+async def open_file(
+    path: AnyPath,
+    mode: PlacedMode = "r",
+    *,
+    direct: bool = False,
+    permissions: int = 0o666,
+    driver: DriverName | None = None,
+    cached_reads: CachedReads = "auto",
+) -> UringFile: ...
 
 
 async def open_file(  # noqa: PLR0913  what a file can be asked for
@@ -44,7 +73,9 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     Args:
         path: the file. A relative one starts at the current directory.
         mode: "r" reads; "r+" reads and writes a file that exists; "w+" creates the file or
-            empties it; "x+" creates it and fails with `FileExistsError` if it exists.
+            empties it; "x+" creates it and fails with `FileExistsError` if it exists. "a"
+            and "a+" create the file if need be, and give an `AppendingFile`, whose writes all go to
+            its end; "a" is not for reading.
         direct: bypass the page cache (O_DIRECT). Buffers, offsets and lengths must then be
             aligned as the file system wants it, mostly to 512 or 4096 bytes.
         permissions: of a file that is created, less the process's umask.
@@ -78,7 +109,8 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     permissions = checked_permissions(permissions)
     flags = _FLAGS[mode] | os.O_CLOEXEC | (_direct_flag() if direct else 0)
     sys.audit("open", name, mode, flags)
-    file = UringFile(name, direct=direct, cached_reads=cached_reads)
+    kind = AppendingFile if flags & os.O_APPEND else UringFile
+    file = kind(name, direct=direct, cached_reads=cached_reads)
     return await _opened(file, encoded, flags, permissions, driver)
 
 

@@ -48,7 +48,7 @@ def call_block(pins: Sequence[Any], addresses: Sequence[int], fields: Sequence[i
     path, second_path, result = addresses
     *numbers, second_fd = fields
     block = Block(_CALL.pack(path, second_path, *numbers, result, second_fd, 0))
-    block.kept = pins
+    block.kept = tuple(pins)
     return block
 
 
@@ -57,5 +57,5 @@ def vector_block(pins: Sequence[Any], addresses: Sequence[int]) -> Block:
     block = Block(_VECTOR.size * len(pins))
     for index, (pin, address) in enumerate(zip(pins, addresses)):  # noqa: B905  as many
         _VECTOR.pack_into(block, index * _VECTOR.size, address, len(pin))
-    block.kept = pins
+    block.kept = tuple(pins)
     return block

@@ -91,6 +91,10 @@ class Loop(Protocol):
         """Let other tasks run once, and notice a cancellation."""
         ...
 
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Let others run for so long; a cancellation ends it at once."""
+        ...
+
     def is_closed(self) -> bool:
         """Whether the loop will never run again."""
         ...

@@ -114,3 +114,7 @@ class AsyncioLoop:
     def checkpoint(self) -> Awaitable[None]:
         """See `Loop.checkpoint`."""
         return _TURN
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """See `Loop.sleep`."""
+        return asyncio.sleep(seconds)

@@ -58,3 +58,7 @@ class ClosedLoop:
     def checkpoint(self) -> Awaitable[None]:
         """Likewise."""
         raise RuntimeError(_CLOSED)
+
+    def sleep(self, seconds: float) -> Awaitable[None]:  # noqa: ARG002  as it is called
+        """Likewise."""
+        raise RuntimeError(_CLOSED)

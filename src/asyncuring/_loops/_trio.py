@@ -178,3 +178,7 @@ class TrioLoop:
     def checkpoint(self) -> Awaitable[None]:
         """See `Loop.checkpoint`."""
         return trio.lowlevel.checkpoint()  # noqa: ASYNC105  awaited by the caller
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """See `Loop.sleep`."""
+        return trio.sleep(seconds)  # noqa: ASYNC105  likewise
