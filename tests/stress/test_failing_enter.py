@@ -5,7 +5,6 @@ strace makes it fail, so the errors come from where the kernel's come from.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -122,23 +121,6 @@ async def main():
 asyncio.run(main())
 assert asyncuring.statistics().drivers == ()
 """
-
-
-@pytest.fixture(scope="module")
-def strace() -> str:
-    """A strace that may trace and can make calls fail."""
-    program = shutil.which("strace")
-    if program is None:
-        pytest.skip("strace is not installed")
-    tried = subprocess.run(
-        [program, "-qq", "-e", "inject=getppid:error=EPERM", "true"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if tried.returncode != 0:
-        pytest.skip(f"strace may not trace here: {tried.stderr.strip()}")
-    return program
 
 
 def run_failing(  # noqa: PLR0913, PLR0917
