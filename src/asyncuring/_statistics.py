@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 from ._io_class import class_names
@@ -252,14 +251,13 @@ def _operations(
         for proactor in proactors
         for op in proactor.flows.copy_of_ops()
     )
-    for opcode, (number, name) in product(Opcode, enumerate(class_names())):
-        tally = leased.driver.tally(number, opcode)
-        here = number, int(opcode)
-        if not (tally.begun or waiting[here]):
-            continue
+    names = class_names()
+    tallies = leased.driver.tallies(len(names), [*map(int, Opcode)])
+    for here, tally in tallies.items():
+        number, opcode = here
         yield OperationStatistics(
-            opcode=opcode.name.lower(),
-            io_class=name,
+            opcode=Opcode(opcode).name.lower(),
+            io_class=names[number],
             count=tally.done,
             bytes=tally.bytes,
             errors=tally.errors,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from asyncuring._histogram import Histogram
     from asyncuring._op import Op
 
     from .blocks import Call
+    from .tallies import Tally
 
-__all__ = ["Counters", "Driver", "Port", "Tally"]
+__all__ = ["Counters", "Driver", "Port"]
 
 
 @dataclass(frozen=True)
@@ -36,29 +36,6 @@ class Counters:
     spins: int = 0
     spin_seconds: float = 0.0
     beside: int = 0
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What the ports of a driver, those of former loops included, counted of one opcode and class.
-
-    Attributes:
-        begun: ops that were submitted.
-        done: ops that were reaped, those that failed included.
-        bytes: transferred by them.
-        errors: how many failed, by errno; 0: with what is no errno of this system.
-        backlog: how long those that are done had waited before they were submitted.
-        kernel: how long from there to their completion.
-        loop: how long from there until they were reaped.
-    """
-
-    begun: int
-    done: int
-    bytes: int
-    errors: dict[int, int]
-    backlog: Histogram
-    kernel: Histogram
-    loop: Histogram
 
 
 class Port(Protocol):
@@ -168,8 +145,11 @@ class Driver(Protocol):
         """Read the counters; from any thread."""
         ...
 
-    def tally(self, io_class: int, opcode: int) -> Tally:
-        """Read what was counted of one opcode in one class; from any thread."""
+    def tallies(self, classes: int, opcodes: Sequence[int]) -> dict[tuple[int, int], Tally]:
+        """Read what was counted, by number of the class (below `classes`) and opcode.
+
+        Of what there was none, there is no entry. From any thread.
+        """
         ...
 
     def stop(self) -> None:

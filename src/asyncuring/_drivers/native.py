@@ -7,16 +7,17 @@ import errno
 import os
 import struct
 from functools import partial
-from itertools import count
+from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
 from asyncuring._errors import DriverUnavailableError
-from asyncuring._histogram import Histogram, log_linear_bounds
+from asyncuring._histogram import log_linear_bounds
 from asyncuring._native._core import ffi, lib
 
-from . import Counters, Tally
+from . import Counters
 from .blocks import Call, call_block, vector_block
 from .causes import NOT_BUILT, unavailable
+from .tallies import Tally, read_tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -222,21 +223,18 @@ class NativeDriver:
             beside=counters.beside,
         )
 
-    def tally(self, io_class: int, opcode: int) -> Tally:
-        """See `Driver.tally`."""
+    def tallies(self, classes: int, opcodes: Sequence[int]) -> dict[tuple[int, int], Tally]:
+        """See `Driver.tallies`."""
+        tallies = {}
         tally = ffi.new("asyncuring_tally *")
-        lib.asyncuring_driver_tally(self._driver, io_class, opcode, tally)
-        if tally.begun == 0:
-            return _NO_TALLY
-        return Tally(
-            begun=tally.begun,
-            done=tally.done,
-            bytes=tally.bytes,
-            errors={number: failed for number, failed in enumerate(tally.errors) if failed},
-            backlog=_histogram(tally.backlog, tally.backlog_ns),
-            kernel=_histogram(tally.kernel, tally.kernel_ns),
-            loop=_histogram(tally.loop, tally.loop_ns),
-        )
+        counters = memoryview(ffi.buffer(tally)).cast("Q")
+        nothing = bytes(counters.nbytes)
+        for opcode, io_class in product(opcodes, range(classes)):
+            if lib.asyncuring_driver_tally(self._driver, io_class, opcode, tally):
+                numbers = counters.tolist()
+                tallies[io_class, opcode] = read_tally(numbers, _BOUNDS, lib.ASYNCURING_ERRNOS)
+                counters.cast("B")[:] = nothing
+        return tallies
 
     def stop(self) -> None:
         """See `Driver.stop`."""
@@ -247,14 +245,6 @@ class NativeDriver:
         """See `Driver.abandon`."""
         lib.asyncuring_driver_abandon(self._driver)
         self._driver = None
-
-
-def _histogram(buckets: Any, nanoseconds: int) -> Histogram:
-    return Histogram(_BOUNDS, tuple(buckets), nanoseconds / 1e9)
-
-
-_NO_TIME = _histogram([0] * lib.ASYNCURING_BUCKETS, 0)
-_NO_TALLY = Tally(0, 0, 0, {}, _NO_TIME, _NO_TIME, _NO_TIME)
 
 
 def _address(pointer: Any) -> int:

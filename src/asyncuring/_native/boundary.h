@@ -5,6 +5,7 @@
  * names liburing, a file system or Python, and nothing in it calls back.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -199,8 +200,9 @@ int asyncuring_driver_side_start(asyncuring_driver *driver, unsigned number);
 int64_t asyncuring_driver_call_opcode(asyncuring_driver *driver, unsigned opcode,
                                       const asyncuring_call *call);
 void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *counters);
-/* Add to `sum` what all ports, detached ones included, have counted of one opcode in one class. */
-void asyncuring_driver_tally(asyncuring_driver *driver, unsigned io_class, unsigned opcode,
+/* Add to `sum` what all ports, detached ones included, have counted of one opcode in one class.
+ * False if none has had such an op: then there is nothing to add. */
+bool asyncuring_driver_tally(asyncuring_driver *driver, unsigned io_class, unsigned opcode,
                              asyncuring_tally *sum);
 /* From now on each port notes ops that have taken `limit_ns` or longer; 0: none. Of the process. */
 void asyncuring_note_slow_ops(uint64_t limit_ns);

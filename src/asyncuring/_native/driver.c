@@ -76,14 +76,16 @@ void asyncuring_driver_counters(asyncuring_driver *driver, asyncuring_counters *
     counters->beside = atomic_load_explicit(&driver->beside, memory_order_relaxed);
 }
 
-void asyncuring_driver_tally(asyncuring_driver *driver, unsigned io_class, unsigned opcode,
+bool asyncuring_driver_tally(asyncuring_driver *driver, unsigned io_class, unsigned opcode,
                              asyncuring_tally *sum)
 {
+    bool any = false;
     for (unsigned i = 0; i < DRIVER_PORTS_MAX; i++) {
         /* acquire: partner of port_create's release. */
         asyncuring_port *port = atomic_load_explicit(&driver->ports[i], memory_order_acquire);
         if (!port)
-            return;
-        tally_add_to(&port->tally, io_class, opcode, sum);
+            break;
+        any |= tally_add_to(&port->tally, io_class, opcode, sum);
     }
+    return any;
 }

@@ -80,17 +80,18 @@ static struct tally_cell *cell_of(struct tally *tally, unsigned io_class, unsign
     return cell;
 }
 
-void tally_add_to(const struct tally *tally, unsigned io_class, unsigned opcode,
+bool tally_add_to(const struct tally *tally, unsigned io_class, unsigned opcode,
                   asyncuring_tally *sum)
 {
     tally_row *row = atomic_load_explicit(&tally->rows[io_class], memory_order_acquire);
     struct tally_cell *cell =
         row ? atomic_load_explicit(&(*row)[opcode], memory_order_acquire) : NULL;
     if (!cell)
-        return;
+        return false;
     uint64_t *sums = (uint64_t *)sum;
     for (size_t i = 0; i < COUNTERS; i++)
         sums[i] += atomic_load_explicit(&cell->counters[i], memory_order_relaxed);
+    return true;
 }
 
 /* ---- the ops that are out ---- */

@@ -46,8 +46,8 @@ void tally_begin(struct tally *tally, const asyncuring_op *op, uint64_t now_ns);
 /* It was done at `done_ns`, and is reaped at `now_ns`. */
 void tally_end(struct tally *tally, const asyncuring_completion *completion, uint64_t done_ns,
                uint64_t now_ns);
-/* Add to `sum` what was counted of one opcode in one class, if anything was. Any thread. */
-void tally_add_to(const struct tally *tally, unsigned io_class, unsigned opcode,
+/* Add to `sum` what was counted of one opcode in one class; false if nothing was. Any thread. */
+bool tally_add_to(const struct tally *tally, unsigned io_class, unsigned opcode,
                   asyncuring_tally *sum);
 /* Which bucket of a histogram counts a duration. */
 unsigned tally_bucket(uint64_t duration_ns);
