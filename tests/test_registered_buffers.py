@@ -257,7 +257,7 @@ def test_buffers_that_are_too_large_are_plain(
 
 def test_with_too_many_pools_the_last_are_plain(ring: DriverName, file: Path) -> None:
     async def main() -> None:
-        pools = [BufferPool(1, 1) for _ in range(1024)]
+        pools = [BufferPool(1, 1) for _ in range(4096)]
         with BufferPool(PAGE, 1) as late:
             async with await open_file(file, driver=ring, cached_reads="ring") as uring_file:
                 assert await read_once(late, uring_file)

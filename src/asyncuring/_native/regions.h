@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define REGIONS_MAX 1024
+#define REGIONS_MAX 4096
 
 struct region {
     uint64_t id; /* its place, modulo REGIONS_MAX; 0: none. None comes twice */
