@@ -51,7 +51,8 @@ FLOORS: dict[str, set[str]] = {
     "_sides": FILES | {"_routes"},
     "_barrier": FILES,
     "_handle": FILES | {"_barrier", "_inline", "_closing", "_sides"},
-    "_file_order": FILES | {"_barrier", "_handle"},
+    "_chain": FILES | {"_arguments"},
+    "_file_order": FILES | {"_barrier", "_chain", "_handle"},
     "_file_status": set(),
     "_flags": set(),
     "_locking": FILES,
@@ -64,7 +65,7 @@ FLOORS: dict[str, set[str]] = {
     "_replacing": FILES | {"_arguments", "_opening"},
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
     "__init__": FILES
-    | {"_appending", "_buffers", "_file", "_file_calls", "_file_status"}
+    | {"_appending", "_buffers", "_chain", "_file", "_file_calls", "_file_status"}
     | {"_histogram", "_names", "_opening", "_pool_statistics", "_replacing", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},

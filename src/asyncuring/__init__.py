@@ -9,6 +9,7 @@ An await never ends while the kernel can still touch its buffer.
 
 from ._appending import AppendingFile
 from ._buffers import BufferPool
+from ._chain import Chain, Step
 from ._errors import (
     ClosedFileError,
     ClosedPoolError,
@@ -39,6 +40,7 @@ __all__ = [
     "AppendingFile",
     "AtomicWrites",
     "BufferPool",
+    "Chain",
     "ClosedFileError",
     "ClosedPoolError",
     "DirectIOAlignment",
@@ -53,6 +55,7 @@ __all__ = [
     "PoolStatistics",
     "RouteStatistics",
     "Statistics",
+    "Step",
     "UringFile",
     "link",
     "mkdir",

@@ -46,6 +46,10 @@ class AppendingFile(UringFile):
         """
         return await super().write_at(buf, 0, durable=durable, dontcache=dontcache)
 
+    def chain(self) -> NoReturn:
+        """Refuse: see `append`, with `durable=True` for what a chain would do."""
+        self._refuse("chain")
+
     async def write_at(self, *_args: object, **_flags: object) -> NoReturn:
         """Refuse: see `append`."""
         self._refuse("write_at")

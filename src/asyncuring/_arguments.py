@@ -31,6 +31,7 @@ __all__ = [
     "checked_path",
     "checked_permissions",
     "checked_range",
+    "pinned",
     "pinned_buffers",
     "pinned_requests",
     "refuse_objects",
@@ -97,22 +98,22 @@ def checked_permissions(permissions: int) -> int:
     return permissions
 
 
-def _pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:
+def pinned(pin: Callable[[Any, bool], Any], buf: Buffer, writable: bool) -> Any:
     """Export `buf` for as long as the result lives; TypeError, BufferError or ValueError."""
     try:
-        pinned = pin(buf, writable)
+        exported = pin(buf, writable)
     except PIN_ERRORS as error:
         raise unusable(buf, error) from None
     if type(buf) not in PLAIN_TYPES:
         refuse_objects(buf)
-    return pinned
+    return exported
 
 
 def pinned_buffers(
     pin: Callable[[Any, bool], Any], bufs: Iterable[Buffer], writable: bool
 ) -> list[Any]:
     """Pin each of the buffers of one vectored read or write; ValueError if they are too many."""
-    pins = [_pinned(pin, buf, writable) for buf in bufs]
+    pins = [pinned(pin, buf, writable) for buf in bufs]
     if len(pins) > BUFFERS_MAX:
         message = f"one call takes at most {BUFFERS_MAX} buffers (IOV_MAX), not {len(pins)}"
         raise ValueError(message)
@@ -124,7 +125,7 @@ def pinned_requests(
 ) -> list[tuple[Any, int]]:
     """Pin the buffer and check the offset of each request; the errors of both."""
     try:
-        return [(_pinned(pin, buf, writable), checked_offset(off)) for buf, off in requests]
+        return [(pinned(pin, buf, writable), checked_offset(off)) for buf, off in requests]
     except (TypeError, ValueError):
         for request in cast("Sequence[object]", requests):
             if not isinstance(request, tuple) or len(request) != 2:  # noqa: PLR2004  a pair

@@ -5,15 +5,50 @@ Knows no event loop, no driver and no C.
 
 from __future__ import annotations
 
+import os
+import stat
+from typing import Any
+
 from ._barrier import set_barrier
+from ._chain import Chain
 from ._handle import FileHandle
-from ._runtime import running_loop_key
+from ._op import Opcode
+from ._runtime import quick_loop_key, running_loop_key
 
 __all__ = ["FileOrder"]
 
 
 class FileOrder(FileHandle):
     """A file whose writes and syncs can be put into an order."""
+
+    # Whether the steps of its chains may be linked; not on streams (see boundary.h). None: not
+    # looked at yet.
+    _links: bool | None = None
+
+    def chain(self) -> Chain:
+        """Make a chain: operations that run in order and stop at the first failure.
+
+        ``async with uring_file.chain() as chain:`` records the steps (`Chain` has the methods) and,
+        when the block is left, runs them. On io_uring they are linked (io_uring_enter(2),
+        IOSQE_IO_LINK), as far as a link stops where the chain has to; a native thread carries them
+        out one after the other.
+
+        Raises:
+            ClosedFileError: the file is closed.
+        """
+        if self._leased is None:
+            raise self._closed_error()
+        if self._links is None:
+            mode = os.fstat(self._fd).st_mode
+            self._links = stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+        perform = self._perform_chain
+        return Chain(self._leased, self._fd, self._name, self._links, perform, self._error)
+
+    async def _perform_chain(self, pin: Any) -> int:
+        account = self._ordered.get(quick_loop_key()) or self._ordered_account()
+        if account is None:
+            account = await self._account_behind()
+        return await account.complete(Opcode.CHAIN, self._fd, pin)
 
     async def barrier(self) -> None:
         """Wait until all writes and syncs of this file that were asked for before are done.

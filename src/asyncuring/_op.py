@@ -42,6 +42,7 @@ class Opcode(enum.IntEnum):
     MKDIR = 19
     LINK = 20
     SYMLINK = 21
+    CHAIN = 22
 
 
 Waiter: TypeAlias = Any

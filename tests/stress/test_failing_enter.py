@@ -36,6 +36,11 @@ async def client(number, uring_file, done):
         assert await uring_file.write_at(content(number, version), number * BLOCK) == BLOCK
         assert await uring_file.read_at(buffer, number * BLOCK) == BLOCK
         assert buffer == content(number, version), (number, version)
+        async with uring_file.chain() as chain:
+            chain.write_all_at(content(number, version + 1), number * BLOCK)
+            chain.read_at(bytearray(8), number * BLOCK)
+            chain.read_exactly_at(buffer, number * BLOCK)
+        assert buffer == content(number, version + 1), (number, version)
         done.append(number)
 
 async def cancelled(uring_file):
@@ -108,6 +113,14 @@ async def main():
         except OSError as error:
             errors.append(error.errno)
     assert set(errors) == {errno.EPERM} and 0 < len(errors) < 20, errors
+    chain = uring_file.chain()
+    try:
+        async with chain:
+            chain.write_all_at(b"page", 0)
+            chain.fdatasync()
+    except OSError as error:
+        assert error.errno == errno.EPERM
+    assert [step.result for step in chain.steps] == [None, None]
     many = (uring_file.read_at(bytearray(4), 0) for _ in range(300))
     results = await asyncio.gather(*many, return_exceptions=True)
     assert {result.errno for result in results} == {errno.EPERM}, results

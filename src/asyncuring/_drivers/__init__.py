@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from asyncuring._op import Op
 
-    from .blocks import Call
+    from .blocks import Call, ChainMemory, StepOp
     from .tallies import Tally
 
 __all__ = ["Counters", "Driver", "Port"]
@@ -107,6 +107,10 @@ class Driver(Protocol):
 
     def vectors(self, pins: Sequence[Any], /) -> Any:
         """Pin a list of the buffers that `pins` export, for a READV or WRITEV."""
+        ...
+
+    def chain(self, fd: int, steps: Sequence[StepOp], /) -> ChainMemory:
+        """Describe a chain of ops on `fd`; its op needs no more than that."""
         ...
 
     def direct_alignment(self, fd: int) -> tuple[int, int] | None:

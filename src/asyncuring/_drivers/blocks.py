@@ -6,16 +6,34 @@ Laid out as boundary.h says. A block keeps what it names exported for as long as
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Block", "Call", "call_block", "vector_block"]
+__all__ = [
+    "Block",
+    "Call",
+    "ChainMemory",
+    "StepOp",
+    "call_block",
+    "chain_block",
+    "vector_block",
+]
 
 # struct asyncuring_call and asyncuring_vector: native sizes and alignment.
 _CALL = struct.Struct("@9Q2i")
 _VECTOR = struct.Struct("@PN")
+# asyncuring_chain, of which only the number of steps is ours, and asyncuring_step.
+_CHAIN = struct.Struct("@36xI")
+_STEP = struct.Struct("=QQQQiIqqII")
+_RESULT = struct.Struct("=48xq8x")
+_NOT_RUN = -65536  # ASYNCURING_NOT_RUN
+
+StepOp: TypeAlias = tuple[int, Any, int, int, int, bool]
+"""A step of a chain: opcode, pin, length, argument as in an `Op`; the least result with which the
+chain goes on: all bytes of a transfer that must be complete, else 0; whether a ring may link the
+next one behind it."""
 
 
 class Call(NamedTuple):
@@ -39,6 +57,28 @@ class Block(bytearray):
     kept: Sequence[Any]
 
 
+class ChainMemory(NamedTuple):
+    """The steps of a chain, and the room for their results.
+
+    Attributes:
+        pin: of the block.
+        block: holds them.
+    """
+
+    pin: Any
+    block: Block
+
+    def take_results(self) -> list[int | None]:
+        """Return the result of each step, None of one that has not run, and let the buffers go.
+
+        Only when the op is done, or was never begun.
+        """
+        self.block.kept = ()
+        steps = memoryview(self.block)[_CHAIN.size :]
+        results = [result for (result,) in _RESULT.iter_unpack(steps)]
+        return [None if result == _NOT_RUN else result for result in results]
+
+
 def call_block(pins: Sequence[Any], addresses: Sequence[int], fields: Sequence[int]) -> Block:
     """Describe a call: `struct asyncuring_call`.
 
@@ -58,4 +98,15 @@ def vector_block(pins: Sequence[Any], addresses: Sequence[int]) -> Block:
     for index, (pin, address) in enumerate(zip(pins, addresses)):  # noqa: B905  as many
         _VECTOR.pack_into(block, index * _VECTOR.size, address, len(pin))
     block.kept = tuple(pins)
+    return block
+
+
+def chain_block(fd: int, steps: Sequence[StepOp], addresses: Sequence[int]) -> Block:
+    """Describe ops on `fd` that run in order: `struct asyncuring_chain`."""
+    parts = [_CHAIN.pack(len(steps))]
+    for index, (opcode, _, length, argument, wanted, linked) in enumerate(steps):
+        op = (0, addresses[index], argument, length, fd, opcode)
+        parts.append(_STEP.pack(*op, wanted, _NOT_RUN, index, linked))
+    block = Block(b"".join(parts))
+    block.kept = [pin for _, pin, *_ in steps]
     return block

@@ -15,7 +15,7 @@ from asyncuring._histogram import log_linear_bounds
 from asyncuring._native._core import ffi, lib
 
 from . import Counters
-from .blocks import Call, call_block, vector_block
+from .blocks import Call, ChainMemory, StepOp, call_block, chain_block, vector_block
 from .causes import NOT_BUILT, unavailable
 from .tallies import Tally, read_tally
 
@@ -176,6 +176,12 @@ class NativeDriver:
     def vectors(self, pins: Sequence[Any], /) -> Any:
         """See `Driver.vectors`."""
         return self.pin(vector_block(pins, [_address(pin) for pin in pins]), False)
+
+    def chain(self, fd: int, steps: Sequence[StepOp], /) -> ChainMemory:
+        """See `Driver.chain`."""
+        addresses = [0 if step[1] is None else _address(step[1]) for step in steps]
+        block = chain_block(fd, steps, addresses)
+        return ChainMemory(self.pin(block, True), block)
 
     def direct_alignment(self, fd: int) -> tuple[int, int] | None:
         """See `Driver.direct_alignment`: statx(2), STATX_DIOALIGN (Linux 6.1)."""

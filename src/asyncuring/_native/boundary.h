@@ -34,7 +34,8 @@ enum asyncuring_opcode {
     ASYNCURING_OP_RENAME = 18,
     ASYNCURING_OP_MKDIR = 19,
     ASYNCURING_OP_LINK = 20,
-    ASYNCURING_OP_SYMLINK = 21
+    ASYNCURING_OP_SYMLINK = 21,
+    ASYNCURING_OP_CHAIN = 22
 };
 
 /* One requested operation, as a loop stages it. Which fields count depends on the opcode:
@@ -43,6 +44,7 @@ enum asyncuring_opcode {
  *   FSYNC, FDATASYNC fd
  *   CLOSE            fd
  *   CANCEL           argument = the token of the op to cancel
+ *   CHAIN            address of an asyncuring_chain
  *   from STATX on, and OPEN: fd, address of an asyncuring_call
  */
 typedef struct asyncuring_op {
@@ -94,6 +96,36 @@ typedef struct asyncuring_call {
     uint64_t result;
     int32_t second_fd, unused;
 } asyncuring_call;
+
+/* One op of a chain: what ports take, but for OPEN, CLOSE, CANCEL and CHAIN, and for no side
+ * thread.
+ */
+typedef struct asyncuring_step {
+    asyncuring_op op; /* its token is the driver's to set */
+    /* The chain goes on if the result is at least this: the length of a transfer that has to be
+     * complete, else 0. */
+    int64_t wanted;
+    int64_t result; /* ASYNCURING_NOT_RUN before, and after if the chain stopped earlier */
+    uint32_t index;
+    /* Whether the kernel may go on with the next step by itself: it does if the result is not
+     * negative, and of a transfer all there is. So not where less will do; nor on a stream, for who
+     * is to cancel a chain cannot reach a step that waits for its turn. */
+    uint32_t linked;
+} asyncuring_step;
+
+/* Steps that run one after the other, up to the first that does not come out as it should. The op's
+ * own result is that step's negative errno; 0 if there is none, or if it transferred too little. */
+typedef struct asyncuring_chain {
+    /* The driver's; 0 when the op is staged. */
+    uint64_t token;
+    struct asyncuring_chain *next, *previous;
+    uint32_t place, under_way, cancelled;
+    uint32_t count; /* of the steps; 1 at least */
+    asyncuring_step steps[];
+} asyncuring_chain;
+
+enum { ASYNCURING_CHAIN_SIZE = 40, ASYNCURING_STEP_SIZE = 64 };
+enum { ASYNCURING_NOT_RUN = -65536 }; /* no errno */
 
 enum asyncuring_lock {
     ASYNCURING_LOCK_NONE = 0,

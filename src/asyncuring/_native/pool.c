@@ -1,6 +1,7 @@
 /* The threads of a pool, and what they do; see pool.h for whose they are. */
 #include "pool.h"
 #include "calls.h"
+#include "chain.h"
 #include "streams.h"
 #include "transfer.h"
 
@@ -23,8 +24,9 @@ struct pool {
     struct doorbell *doorbell;
     asyncuring_driver *driver;
     _Atomic bool stopping;
-    pthread_mutex_t taking;  /* held by whoever is the queue's consumer just now */
-    struct streams *streams; /* NULL beside */
+    pthread_mutex_t taking;    /* held by whoever is the queue's consumer just now */
+    struct chain_list gone_on; /* chains of which a step is a stream's; guarded by `taking` */
+    struct streams *streams;   /* NULL beside */
     unsigned count;
     struct worker workers[];
 };
@@ -43,6 +45,8 @@ static int64_t go_on(struct worker *worker, const asyncuring_op *op)
     pthread_mutex_lock(&pool->taking);
     bool cancelled = worker->cancelled;
     worker->token = NO_TOKEN;
+    if (!cancelled && chain_names_step(op->token))
+        chain_append(&pool->gone_on, chain_of(chain_step(op->token)));
     if (!cancelled)
         streams_push(pool->streams, op);
     pthread_mutex_unlock(&pool->taking);
@@ -60,6 +64,10 @@ static int64_t pool_cancel(struct worker *worker, const asyncuring_op *cancel)
             pool->workers[i].cancelled = true;
             result = -EALREADY;
         }
+    /* It may be between streams and workers just now, where nobody else would find it. */
+    asyncuring_chain *chain = chain_find(&pool->gone_on, cancel->argument);
+    if (chain)
+        chain->cancelled = true;
     if (result == GONE_ON)
         streams_push(pool->streams, cancel);
     pthread_mutex_unlock(&pool->taking);
@@ -77,9 +85,13 @@ static int64_t read_or_write(struct worker *worker, const asyncuring_op *op)
     }
 }
 
+static int64_t carry_out_steps(struct worker *worker, const asyncuring_op *op);
+
 static int64_t carry_out(struct worker *worker, const asyncuring_op *op)
 {
     switch (opcode_of(op)) {
+    case ASYNCURING_OP_CHAIN:
+        return carry_out_steps(worker, op);
     case ASYNCURING_OP_READ:
     case ASYNCURING_OP_WRITE:
     case ASYNCURING_OP_READV:
@@ -92,7 +104,40 @@ static int64_t carry_out(struct worker *worker, const asyncuring_op *op)
     }
 }
 
+static bool is_cancelled(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->pool->taking);
+    bool cancelled = worker->cancelled;
+    pthread_mutex_unlock(&worker->pool->taking);
+    return cancelled;
+}
+
+/* One after the other, up to one that is a stream's: behind that the chain comes here again. */
+static int64_t carry_out_steps(struct worker *worker, const asyncuring_op *op)
+{
+    bool started;
+    asyncuring_chain *chain = chain_start(op, &started);
+    while (!chain_walk(chain)) {
+        asyncuring_step *step = &chain->steps[chain->place];
+        int64_t result = carry_out(worker, &step->op);
+        if (result == GONE_ON)
+            return GONE_ON; /* hands off: perhaps another worker has the chain by now */
+        step->result = result;
+        chain->cancelled |= is_cancelled(worker);
+    }
+    return chain_result(chain);
+}
+
 /* ---- all that come ---- */
+
+/* The chain comes back: with `taking` held. */
+static void note_return(struct pool *pool, const asyncuring_op *op)
+{
+    bool started;
+    asyncuring_chain *chain = chain_start(op, &started);
+    if (started)
+        chain_remove(&pool->gone_on, chain);
+}
 
 /* The next op for `worker`, if there is one; its token is noted in the same step. */
 static bool take_now(struct worker *worker, asyncuring_op *taken)
@@ -105,6 +150,8 @@ static bool take_now(struct worker *worker, asyncuring_op *taken)
         *taken = *op;
         queue_pop(pool->ops);
         more = queue_front(pool->ops) != NULL;
+        if (opcode_of(taken) == ASYNCURING_OP_CHAIN)
+            note_return(pool, taken);
     }
     worker->token = op && opcode_of(taken) != ASYNCURING_OP_CANCEL ? taken->token : NO_TOKEN;
     worker->cancelled = false;

@@ -1,5 +1,6 @@
 /* The thread that waits for streams; see streams.h for what they are. */
 #include "streams.h"
+#include "chain.h"
 #include "transfer.h"
 #include <poll.h>
 
@@ -18,8 +19,24 @@ struct streams {
     unsigned waiting_count, fds_count;
 };
 
+/* A step is done, and its chain goes back to the pool. There is room for it: whoever submitted it
+ * has a share in that queue. */
+static void complete_step(struct streams *self, asyncuring_step *step, int64_t result)
+{
+    asyncuring_chain *chain = chain_of(step);
+    step->result = result;
+    const asyncuring_op op = {
+        .token = chain->token, .address = (uintptr_t)chain, .opcode = ASYNCURING_OP_CHAIN};
+    queue_push(&self->driver->ops, &op, 1);
+    doorbell_ring(&self->driver->doorbell);
+}
+
 static void complete(struct streams *self, uint64_t token, int64_t result)
 {
+    if (chain_names_step(token)) {
+        complete_step(self, chain_step(token), result);
+        return;
+    }
     asyncuring_port *port = driver_port_of(self->driver, token);
     port_deliver(port, token, result, clock_ns());
     port_ring(port);
@@ -55,12 +72,20 @@ static bool try_to_complete(struct streams *self, const asyncuring_op *op)
 
 /* ---- all that wait ---- */
 
+/* A step is cancelled by the name of its chain. */
+static bool is_named(const asyncuring_op *op, uint64_t token)
+{
+    if (chain_names_step(op->token))
+        return chain_of(chain_step(op->token))->token == token;
+    return op->token == token;
+}
+
 static int64_t cancel(struct streams *self, uint64_t token)
 {
     for (unsigned i = 0; i < self->waiting_count; i++) {
-        if (self->waiting[i].token != token)
+        if (!is_named(&self->waiting[i], token))
             continue;
-        complete(self, token, -ECANCELED);
+        complete(self, self->waiting[i].token, -ECANCELED);
         self->waiting_count--;
         memmove(&self->waiting[i], &self->waiting[i + 1],
                 (self->waiting_count - i) * sizeof *self->waiting);

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE /* liburing.h, sched_getaffinity */
 #include "uring.h"
+#include "uring_chain.h"
 #include "uring_regions.h"
 #include <sched.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ struct ring_thread {
     struct io_uring ring;
     struct ring_regions regions;
     unsigned in_kernel; /* SQEs prepared and not yet completed, the doorbell's read excepted */
+    struct ring_chains chains;
     unsigned in_kernel_max;
     bool doorbell_reading; /* a read of our doorbell is in the kernel */
     uint64_t doorbell_value;
@@ -76,6 +78,12 @@ static unsigned reap(struct ring_thread *self)
             continue;
         }
         self->in_kernel--;
+        if (chain_names_step(cqe->user_data)) {
+            asyncuring_chain *over = ring_chain_step_done(&self->chains, cqe);
+            if (over)
+                deliver(self, over->token, chain_result(over));
+            continue;
+        }
         deliver(self, cqe->user_data, cqe->res);
     }
     io_uring_cq_advance(&self->ring, count);
@@ -84,6 +92,24 @@ static unsigned reap(struct ring_thread *self)
 }
 
 /* ---- the loop ---- */
+
+/* What concerns chains is not (only) one SQE. */
+static void take(struct ring_thread *self, asyncuring_op op)
+{
+    if (opcode_of(&op) == ASYNCURING_OP_CHAIN) {
+        ring_chain_add(&self->chains, &op);
+        return;
+    }
+    if (opcode_of(&op) == ASYNCURING_OP_CANCEL) {
+        asyncuring_chain *over = ring_chain_cancel(&self->chains, &op);
+        self->now_ns = clock_ns();
+        if (over)
+            deliver(self, over->token, chain_result(over));
+    }
+    ring_prepare(&self->ring, &op);
+    ring_use_region(&self->regions, &self->ring, self->driver->regions);
+    self->in_kernel++;
+}
 
 static unsigned take_batch(struct ring_thread *self)
 {
@@ -100,10 +126,8 @@ static unsigned take_batch(struct ring_thread *self)
     while (count < room && bytes < BATCH_BYTES && self->in_kernel < self->in_kernel_max &&
            (op = queue_front(ops))) {
         bytes += ring_transfer_length(op);
-        ring_prepare(&self->ring, op);
-        ring_use_region(&self->regions, &self->ring, self->driver->regions);
+        take(self, *op);
         queue_pop(ops);
-        self->in_kernel++;
         count++;
     }
     return count;
@@ -130,7 +154,7 @@ static void break_down(struct ring_thread *self, int error)
         struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - i) & mask];
         if (sqe->user_data == DOORBELL_USER_DATA)
             self->doorbell_reading = false;
-        else {
+        else if (!chain_names_step(sqe->user_data)) { /* these are taken back */
             self->in_kernel--;
             fail(self, sqe->user_data, sqe->opcode == IORING_OP_CLOSE ? sqe->fd : -1);
         }
@@ -166,6 +190,28 @@ static void enter(struct ring_thread *self, unsigned wait)
         return;
     }
     break_down(self, -result);
+}
+
+static bool chains_may_run(const struct ring_thread *self)
+{
+    return self->chains.waiting.first && self->in_kernel < self->in_kernel_max + BATCH_OPS;
+}
+
+/* Begin runs of chains, as soon as nothing else is on its way into the kernel. */
+static void submit_chains(struct ring_thread *self)
+{
+    if (chains_may_run(self) && !self->broken && io_uring_sq_ready(&self->ring) == 0) {
+        unsigned room = self->in_kernel_max + BATCH_OPS - self->in_kernel;
+        room = room < BATCH_OPS ? room : BATCH_OPS;
+        self->in_kernel += ring_chains_prepare(&self->chains, &self->ring, room);
+        enter(self, 0);
+        self->in_kernel -= ring_chains_take_back(&self->chains, &self->ring);
+    }
+    asyncuring_chain *over;
+    while (self->broken && (over = ring_chain_give_up(&self->chains))) {
+        self->now_ns = clock_ns();
+        deliver(self, over->token, -self->broken);
+    }
 }
 
 static bool has_reason_to_stay_awake(const void *ring_thread)
@@ -227,12 +273,13 @@ static void ring_loop(struct ring_thread *self)
             taken = take_batch(self);
         if (!self->broken && io_uring_sq_ready(&self->ring) > 0)
             enter(self, 0);
+        submit_chains(self);
         unsigned reaped = reap(self);
         if (taken > 0)
             atomic_store_explicit(&self->driver->spinning.prompt,
                                   self->may_spin && self->in_kernel == 0 && taken <= SPIN_OPS_MAX,
                                   memory_order_relaxed);
-        if (taken > 0 || reaped > 0)
+        if (taken > 0 || reaped > 0 || chains_may_run(self))
             continue;
         if (atomic_load_explicit(&self->driver->stopping, memory_order_seq_cst) &&
             self->in_kernel == 0 && queue_front(&self->driver->ops) == NULL)
@@ -280,7 +327,8 @@ static void *ring_run(void *argument)
     if (created < 0)
         return NULL;
     self->may_spin = has_two_processors();
-    self->in_kernel_max = *self->ring.cq.kring_entries - RING_SQ_ENTRIES;
+    /* So much room is left for chains. */
+    self->in_kernel_max = *self->ring.cq.kring_entries - RING_SQ_ENTRIES - BATCH_OPS;
     ring_loop(self);
     end_doorbell_read(self);
     io_uring_queue_exit(&self->ring);

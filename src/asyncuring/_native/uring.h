@@ -31,7 +31,7 @@ static inline struct io_uring_sqe *ring_sqe(struct io_uring *ring)
 }
 
 /* The next SQE is `op`. */
-void ring_prepare(struct io_uring *ring, const asyncuring_op *op);
+struct io_uring_sqe *ring_prepare(struct io_uring *ring, const asyncuring_op *op);
 /* How many bytes it reads or writes at most. */
 uint64_t ring_transfer_length(const asyncuring_op *op);
 /* Which opcodes ring_prepare has an SQE for that this kernel takes: bit n for opcode n. */

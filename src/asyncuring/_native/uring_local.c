@@ -14,6 +14,7 @@
 #define _GNU_SOURCE /* liburing.h */
 #include "port.h"
 #include "side.h"
+#include "uring_chain.h"
 #include "uring_regions.h"
 #include <stdio.h>
 #include <time.h>
@@ -27,9 +28,15 @@
 #define IORING_SQ_TASKRUN (1U << 2)
 #endif
 
+/* Steps of chains that may be in the kernel: with all else that may be, they fit in the completion
+ * queue. */
+#define STEPS_MAX (RING_PORT_CQ_ENTRIES - RING_PORT_SQ_ENTRIES)
+
 struct local_ring {
     struct io_uring ring;
     struct ring_regions regions;
+    struct ring_chains chains;
+    unsigned steps_in_kernel;
     bool created;
     int broken; /* an errno, once io_uring_enter failed for good */
 };
@@ -48,21 +55,31 @@ static void break_down(asyncuring_port *port, int error)
     for (unsigned i = io_uring_sq_ready(&self->ring); i > 0; i--) {
         struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - i) & *sq->kring_mask];
         int fd_to_close = sqe->opcode == IORING_OP_CLOSE ? sqe->fd : -1;
+        if (chain_names_step(sqe->user_data))
+            continue; /* it is taken back */
         port_deliver(port, sqe->user_data, ring_result_without(error, fd_to_close), clock_ns());
     }
+}
+
+/* True if it may take more at once. */
+static bool enter_once(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    driver_count(&port->driver->enters);
+    int result = io_uring_submit(&self->ring);
+    if (result > 0 || result == -EINTR)
+        return true;
+    /* After others the kernel is short of something, and may have it the next time. */
+    if (result < 0 && result != -EAGAIN && result != -EBUSY && result != -ENOMEM)
+        break_down(port, -result);
+    return false;
 }
 
 static void enter(asyncuring_port *port)
 {
     struct local_ring *self = port->own;
-    int result;
-    do {
-        driver_count(&port->driver->enters);
-        result = io_uring_submit(&self->ring);
-    } while ((result > 0 || result == -EINTR) && io_uring_sq_ready(&self->ring) > 0);
-    /* After others the kernel is short of something, and may have it the next time. */
-    if (result < 0 && result != -EAGAIN && result != -EBUSY && result != -ENOMEM)
-        break_down(port, -result);
+    while (enter_once(port) && io_uring_sq_ready(&self->ring) > 0)
+        ;
 }
 
 static bool has_unsubmitted(asyncuring_port *port)
@@ -71,14 +88,59 @@ static bool has_unsubmitted(asyncuring_port *port)
     return !self->broken && io_uring_sq_ready(&self->ring) > 0;
 }
 
-/* Without the GIL: many or large copies, or a kernel that is short of something. */
+static bool chains_may_run(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    return self->chains.waiting.first && (self->broken || self->steps_in_kernel < STEPS_MAX);
+}
+
+static bool has_more_to_submit(asyncuring_port *port)
+{
+    return has_unsubmitted(port) || chains_may_run(port);
+}
+
+static void submit_chains(asyncuring_port *port)
+{
+    struct local_ring *self = port->own;
+    unsigned left = io_uring_sq_ready(&self->ring);
+    while (left == 0 && !self->broken && chains_may_run(port)) {
+        unsigned room = STEPS_MAX - self->steps_in_kernel;
+        self->steps_in_kernel += ring_chains_prepare(&self->chains, &self->ring, room);
+        enter_once(port);
+        left = ring_chains_take_back(&self->chains, &self->ring);
+        self->steps_in_kernel -= left;
+    }
+    asyncuring_chain *over;
+    while (self->broken && (over = ring_chain_give_up(&self->chains)))
+        port_deliver(port, over->token, -self->broken, clock_ns());
+}
+
+/* Without the GIL: many or large copies, chains, or a kernel that is short of something. */
 static void local_go_on(asyncuring_port *port)
 {
     struct local_ring *self = port->own;
     if (has_unsubmitted(port))
         enter(port);
-    if (has_unsubmitted(port) && io_uring_cq_ready(&self->ring) == 0)
+    submit_chains(port);
+    if (has_more_to_submit(port) && io_uring_cq_ready(&self->ring) == 0)
         nanosleep(&(struct timespec){.tv_nsec = RETRY_NANOSECONDS}, NULL);
+}
+
+/* What concerns chains is not (only) one SQE. */
+static void prepare_one(asyncuring_port *port, asyncuring_op op)
+{
+    struct local_ring *self = port->own;
+    if (opcode_of(&op) == ASYNCURING_OP_CHAIN) {
+        ring_chain_add(&self->chains, &op);
+        return;
+    }
+    if (opcode_of(&op) == ASYNCURING_OP_CANCEL) {
+        asyncuring_chain *over = ring_chain_cancel(&self->chains, &op);
+        if (over)
+            port_deliver(port, over->token, chain_result(over), clock_ns());
+    }
+    ring_prepare(&self->ring, &op);
+    ring_use_region(&self->regions, &self->ring, port->driver->regions);
 }
 
 /* Returns how many bytes are to be transferred. */
@@ -92,8 +154,7 @@ static uint64_t prepare(asyncuring_port *port, unsigned staged)
         if (side_of(op)) {
             sides_push(port->driver, op, 1);
         } else if (!self->broken) {
-            ring_prepare(&self->ring, op);
-            ring_use_region(&self->regions, &self->ring, port->driver->regions);
+            prepare_one(port, *op);
         } else {
             int fd_to_close = opcode_of(op) == ASYNCURING_OP_CLOSE ? op->fd : -1;
             port_deliver(port, op->token, ring_result_without(self->broken, fd_to_close),
@@ -104,6 +165,17 @@ static uint64_t prepare(asyncuring_port *port, unsigned staged)
 }
 
 /* ---- completions ---- */
+
+/* A step is done. True if its chain is, too: *completion is the chain's. */
+static bool end_step(struct local_ring *self, const struct io_uring_cqe *cqe,
+                     asyncuring_completion *completion)
+{
+    self->steps_in_kernel--;
+    asyncuring_chain *over = ring_chain_step_done(&self->chains, cqe);
+    if (over)
+        *completion = (asyncuring_completion){.token = over->token, .result = chain_result(over)};
+    return over != NULL;
+}
 
 static unsigned reap(asyncuring_port *port, asyncuring_completion *out, unsigned limit)
 {
@@ -125,9 +197,11 @@ static unsigned reap(asyncuring_port *port, asyncuring_completion *out, unsigned
             break;
         if (now_ns == 0)
             now_ns = clock_ns();
-        out[count] = (asyncuring_completion){.token = cqe->user_data, .result = cqe->res};
-        tally_end(&port->tally, &out[count++], now_ns, now_ns);
         reaped++;
+        out[count] = (asyncuring_completion){.token = cqe->user_data, .result = cqe->res};
+        if (chain_names_step(cqe->user_data) && !end_step(self, cqe, &out[count]))
+            continue;
+        tally_end(&port->tally, &out[count++], now_ns, now_ns);
     }
     io_uring_cq_advance(&self->ring, reaped);
     return count;
@@ -164,18 +238,18 @@ static int local_exchange(asyncuring_port *port, unsigned staged, asyncuring_com
     uint64_t bytes = prepare(port, staged);
     if (has_unsubmitted(port) && bytes <= SHORT_BYTES)
         enter(port);
-    if (has_unsubmitted(port)) {
-        if (staged > 0 || rung)
-            return ASYNCURING_SOON;
-        eventfd_write(port->doorbell.ring_fd, 1); /* the loop does not sleep before another try */
-    }
+    if (has_more_to_submit(port) && (staged > 0 || rung))
+        return ASYNCURING_SOON;
     unsigned count = 0;
     for (;;) {
         count += reap(port, out + count, limit - count);
         if (count == limit || port->armed)
-            return port_reaped(port, count);
+            break;
         arm(port); /* and look once more */
     }
+    if (has_more_to_submit(port))
+        eventfd_write(port->doorbell.ring_fd, 1); /* the loop does not sleep before another try */
+    return port_reaped(port, count);
 }
 
 /* ---- a port's life, and the driver's ---- */

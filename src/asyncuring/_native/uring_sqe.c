@@ -28,10 +28,11 @@ static const uint8_t of_calls[] = {
 
 uint32_t ring_carries(struct io_uring *ring)
 {
-    uint32_t carries =
-        1u << ASYNCURING_OP_NOP | 1u << ASYNCURING_OP_READ | 1u << ASYNCURING_OP_WRITE |
-        1u << ASYNCURING_OP_FSYNC | 1u << ASYNCURING_OP_FDATASYNC | 1u << ASYNCURING_OP_CLOSE |
-        1u << ASYNCURING_OP_CANCEL | 1u << ASYNCURING_OP_READV | 1u << ASYNCURING_OP_WRITEV;
+    uint32_t carries = 1u << ASYNCURING_OP_NOP | 1u << ASYNCURING_OP_READ |
+                       1u << ASYNCURING_OP_WRITE | 1u << ASYNCURING_OP_FSYNC |
+                       1u << ASYNCURING_OP_FDATASYNC | 1u << ASYNCURING_OP_CLOSE |
+                       1u << ASYNCURING_OP_CANCEL | 1u << ASYNCURING_OP_READV |
+                       1u << ASYNCURING_OP_WRITEV | 1u << ASYNCURING_OP_CHAIN;
     struct io_uring_probe *probe = io_uring_get_probe_ring(ring); /* 5.6 */
     if (!probe)
         return carries;
@@ -117,7 +118,7 @@ static void prepare_of_a_file(struct io_uring_sqe *sqe, const asyncuring_op *op)
     }
 }
 
-void ring_prepare(struct io_uring *ring, const asyncuring_op *op)
+struct io_uring_sqe *ring_prepare(struct io_uring *ring, const asyncuring_op *op)
 {
     static const uint8_t of_transfers[] = {[ASYNCURING_OP_READ] = IORING_OP_READ,
                                            [ASYNCURING_OP_WRITE] = IORING_OP_WRITE,
@@ -169,6 +170,7 @@ void ring_prepare(struct io_uring *ring, const asyncuring_op *op)
         prepare_of_names(sqe, op);
         break;
     }
+    return sqe;
 }
 
 int64_t ring_result_without(int error, int fd_to_close)

@@ -1,0 +1,36 @@
+/* Chains on a ring, for the drivers that have one.
+ *
+ * As many steps as there is room for are linked (IOSQE_IO_LINK): the kernel begins each when the
+ * one before has succeeded, and in full, so a write that comes short keeps the sync behind it from
+ * running (a hard link would not). Such a run costs one io_uring_enter and one wake-up, not one per
+ * step. A step that is not to be linked ends a run, and so does the end of the room; the next run
+ * is begun when the steps of this one are done. A cancel reaches the step under way alone: those
+ * that are linked behind it may run to the end of their run.
+ *
+ * A link must be taken by one io_uring_enter: the kernel ends it where it stops taking SQEs, and
+ * what it took later would run whatever came of the steps before. So runs go into a submission
+ * queue that is empty, and what the kernel has not taken is taken back at once.
+ */
+#pragma once
+#include "chain.h"
+#include "uring.h"
+
+struct ring_chains {
+    struct chain_list waiting; /* for their next run */
+    struct chain_list running;
+};
+
+/* A chain that came, as an op. */
+void ring_chain_add(struct ring_chains *chains, const asyncuring_op *op);
+/* The next SQEs, at most `room` and 1 at least, are runs of those that wait; returns how many. The
+ * submission queue is empty. */
+unsigned ring_chains_prepare(struct ring_chains *chains, struct io_uring *ring, unsigned room);
+/* After io_uring_enter: have those SQEs back that the kernel has not taken; returns how many. */
+unsigned ring_chains_take_back(struct ring_chains *chains, struct io_uring *ring);
+/* A step is done. Returns its chain if that is over; it is the caller's to complete. */
+asyncuring_chain *ring_chain_step_done(struct ring_chains *chains, const struct io_uring_cqe *cqe);
+/* `cancel` may mean a chain. Then it is made one of the step under way, and the chain stops behind
+ * it; if none is, the chain is returned: it is over, and the caller's to complete. */
+asyncuring_chain *ring_chain_cancel(struct ring_chains *chains, asyncuring_op *cancel);
+/* The next that waits, if any: it is over, for no ring will run it any more. */
+asyncuring_chain *ring_chain_give_up(struct ring_chains *chains);

@@ -1,0 +1,538 @@
+"""Chains: steps in order, and none behind the one that stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import mmap
+import os
+import random
+import resource
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+import asyncuring
+from asyncuring import Chain, ClosedFileError, EndOfFileError, Step, UringFile, open_file
+from tests.conftest import PATTERN
+from tests.running import (
+    CancelledTaskError,
+    Task,
+    checkpoint,
+    gather,
+    in_trio,
+    is_pinned,
+    until,
+    until_in_flight,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from asyncuring._runtime import DriverName
+    from tests.running import Run
+
+# Of the library: what one loop may have in the kernel, and the steps of one chain.
+DEPTH = 256
+STEPS_MAX = 1024
+TRANSFER_MAX = 2_147_479_552
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size`: the write that gets there comes short."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def states(chain: Chain) -> list[int | str | None]:
+    """What came of each step: its result, or that it was skipped."""
+    return ["skipped" if step.skipped else step.result for step in chain.steps]
+
+
+Record = Callable[[Chain], Sequence[Step]]
+
+
+async def perform(chain: Chain, record: Record) -> None:
+    async with chain:
+        record(chain)
+
+
+def start(uring_file: UringFile, record: Record) -> tuple[Chain, Task[None]]:
+    """Run a chain in the background."""
+    chain = uring_file.chain()
+    return chain, Task.start(perform, chain, record)
+
+
+def test_steps_run_in_order(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            before, after, end = bytearray(4), bytearray(8), bytearray(8)
+            async with uring_file.chain() as chain:
+                first = chain.read_exactly_at(before, 0)
+                assert first.result is None
+                chain.write_all_at(b"written ", 0)
+                chain.writev_all_at([b"by", bytearray(b" a "), memoryview(b"chain")], 8)
+                chain.fdatasync()
+                chain.read_exactly_at(after, 6)
+                chain.read_at(end, len(PATTERN) - 3)  # which comes short, as it may
+                last = chain.fsync()
+            assert states(chain) == [4, 8, 10, 0, 8, 3, 0]
+            assert (chain.steps[0], chain.steps[-1]) == (first, last)
+            assert not any(step.error for step in chain.steps)
+            assert (bytes(before), bytes(after)) == (PATTERN[:4], b"n by a c")
+            assert end.startswith(PATTERN[-3:])
+        assert file.read_bytes() == b"written by a chain" + PATTERN[18:]
+
+    run(main)
+
+
+def test_a_long_chain_is_in_order_throughout(run: Run, driver: DriverName, file: Path) -> None:
+    """Longer than what is linked or begun at once; each write is overwritten by the next."""
+
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            read = [bytearray(8) for _ in range(STEPS_MAX // 2)]
+            async with uring_file.chain() as chain:
+                for number, buf in enumerate(read):
+                    chain.write_all_at(number.to_bytes(8, "little"), 4000)
+                    chain.read_exactly_at(buf, 4000)
+            assert states(chain) == [8] * STEPS_MAX
+            assert [int.from_bytes(buf, "little") for buf in read] == [*range(STEPS_MAX // 2)]
+
+    run(main)
+
+
+def test_a_short_write_stops_what_is_behind_it(run: Run, driver: DriverName, file: Path) -> None:
+    """A hard link, or two operations one after the other, would sync a torn write and go on."""
+
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            size = len(PATTERN)
+            chain = uring_file.chain()
+            said = "only 100 bytes were written in step 2 of 4"
+            with files_end_at(size + 100), pytest.raises(OSError, match=said) as caught:
+                await perform(
+                    chain,
+                    lambda chain: [
+                        chain.write_all_at(b"before", 0),
+                        chain.write_all_at(bytes(4096), size),
+                        chain.fdatasync(),
+                        chain.write_all_at(b"behind", 10),
+                    ],
+                )
+            assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(file))
+            assert chain.steps[1].error is caught.value
+            assert states(chain) == [6, 100, "skipped", "skipped"]
+        assert file.read_bytes() == b"before" + PATTERN[6:] + bytes(100)
+
+    run(main)
+
+
+def test_a_failure_stops_what_is_behind_it(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            size = len(PATTERN)
+            chain = uring_file.chain()
+            said = "File too large, in step 1 of 3, writev_all_at of 2 bytes at 16384"
+            with files_end_at(size), pytest.raises(OSError, match=said) as caught:
+                await perform(
+                    chain,
+                    lambda chain: [
+                        chain.writev_all_at([b"1", b"2"], size),
+                        chain.fdatasync(),
+                        chain.write_all_at(b"behind", 10),
+                    ],
+                )
+            assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(file))
+            assert states(chain) == [None, "skipped", "skipped"]
+            assert chain.steps[0].error is caught.value
+            assert repr(chain.steps[1]) == "<asyncuring.Step fdatasync, skipped>"
+        assert file.read_bytes() == PATTERN
+
+    run(main)
+
+
+def test_a_full_device_stops_what_is_behind_it(run: Run, driver: DriverName) -> None:
+    async def main() -> None:
+        async with await open_file("/dev/full", "r+", driver=driver) as uring_file:
+            buf = bytearray(4)
+            chain = uring_file.chain()
+            with pytest.raises(OSError, match="in step 2 of 3") as caught:
+                await perform(
+                    chain,
+                    lambda chain: [
+                        chain.read_exactly_at(buf, 0),
+                        chain.write_all_at(b"page", 0),
+                        chain.read_at(buf, 0),
+                    ],
+                )
+            assert caught.value.errno == errno.ENOSPC
+            assert states(chain) == [4, None, "skipped"]
+
+    run(main)
+
+
+def test_the_end_of_the_file_stops_read_exactly_at(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            chain = uring_file.chain()
+            with pytest.raises(EndOfFileError) as caught:
+                await perform(
+                    chain,
+                    lambda chain: [
+                        chain.read_exactly_at(bytearray(8), len(PATTERN) - 5),
+                        chain.write_all_at(b"behind", 0),
+                    ],
+                )
+            assert (caught.value.count, caught.value.expected) == (5, 8)
+            assert states(chain) == [5, "skipped"]
+        assert file.read_bytes() == PATTERN
+
+    run(main)
+
+
+def test_misaligned_direct_io_says_so(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        try:
+            uring_file = await open_file(file, "r+", driver=driver, direct=True)
+        except OSError as error:
+            pytest.skip(f"no direct IO in the temporary folder: {error}")
+        async with uring_file:
+            chain = uring_file.chain()
+            with pytest.raises(OSError, match=r"with direct=True.*, in step 1 of 1"):
+                await perform(chain, lambda chain: [chain.write_all_at(bytes(100), 3)])
+
+    run(main)
+
+
+def test_an_exception_in_the_block_runs_nothing(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            submitted = asyncuring.statistics().ops_submitted
+            buf = bytearray(b"page")
+            chain = uring_file.chain()
+
+            def record(chain: Chain) -> list[Step]:
+                chain.write_all_at(buf, 0)
+                assert is_pinned(buf)
+                raise LookupError
+
+            with pytest.raises(LookupError):
+                await perform(chain, record)
+            assert states(chain) == ["skipped"]
+            assert not is_pinned(buf)
+            async with uring_file.chain() as empty:
+                pass
+            assert empty.steps == []
+            assert asyncuring.statistics().ops_submitted == submitted
+        assert file.read_bytes() == PATTERN
+
+    run(main)
+
+
+def test_what_cannot_be_recorded(run: Run, driver: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            chain = uring_file.chain()
+            with pytest.raises(RuntimeError, match="in the chain's block"):
+                chain.fsync()
+            async with chain:
+                with pytest.raises(BufferError, match="read-only"):
+                    chain.read_at(b"1", 0)
+                with pytest.raises(TypeError, match="not str"):
+                    chain.write_all_at("text", 0)  # type: ignore[arg-type]
+                with pytest.raises(ValueError, match="offset must be"):
+                    chain.write_all_at(b"", -1)
+                with pytest.raises(BufferError, match="contiguous"):
+                    chain.writev_all_at([b"", memoryview(b"abcd")[::2]], 0)
+                with pytest.raises(ValueError, match="at most 1024 buffers"):
+                    chain.writev_all_at([b"1"] * 1025, 0)
+                assert chain.steps == []
+            with pytest.raises(RuntimeError, match="in the chain's block"):
+                chain.fsync()
+            with pytest.raises(RuntimeError, match="was used before"):
+                async with chain:
+                    pass
+            long = uring_file.chain()
+            with pytest.raises(RuntimeError, match="at most 1024 steps"):
+                await perform(long, lambda long: [long.fsync() for _ in range(STEPS_MAX + 1)])
+        with pytest.raises(ClosedFileError):
+            uring_file.chain()
+
+    run(main)
+
+
+def test_a_step_that_no_call_could_carry_out_in_full_is_refused(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    """It would always come short. The memory is never touched."""
+
+    async def main() -> None:
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        huge = mmap.mmap(-1, TRANSFER_MAX + 1, flags=private, prot=mmap.PROT_READ)
+        async with (
+            await open_file(file, "r+", driver=driver) as uring_file,
+            uring_file.chain() as chain,
+        ):
+            with pytest.raises(ValueError, match="at most 2147479552 bytes"):
+                chain.write_all_at(huge, 0)
+            with pytest.raises(ValueError, match="at most 2147479552 bytes"):
+                chain.writev_all_at([huge, b"1"], 0)
+        huge.close()
+
+    run(main)
+
+
+# -- many at once
+
+
+def test_chains_and_other_operations_leave_each_other_alone(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    """Each client has a block of its own; every third meets the end of the file in its chain."""
+    size = 64
+    clients = len(PATTERN) // size - 1
+
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+
+            async def client(number: int) -> int:
+                choice = random.Random(number)
+                place, end, buf = number * size, bytearray(size), bytearray(size)
+                for turn in range(5):
+                    content = choice.randbytes(size)
+                    chain = uring_file.chain()
+                    try:
+                        async with chain:
+                            chain.write_all_at(content, place)
+                            chain.read_exactly_at(buf, place)
+                            if number % 3 == 0:
+                                chain.read_exactly_at(end, len(PATTERN) - 1)
+                            chain.write_all_at(content[::-1], place)
+                    except EndOfFileError:
+                        assert states(chain) == [size, size, 1, "skipped"]
+                        expected = content
+                    else:
+                        assert states(chain) == [size, size, size]
+                        expected = content[::-1]
+                    assert buf == content
+                    await uring_file.read_exactly_at(buf, place)
+                    assert buf == expected, turn
+                return number
+
+            assert await gather(client, clients) == [*range(clients)]
+
+    run(main)
+
+
+# -- streams, on which a step stays under way
+
+
+def test_buffers_are_pinned_until_the_chain_ends(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            bufs = [bytearray(4) for _ in range(3)]
+            chain, task = start(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
+            await until_in_flight(1)
+            os.write(uring_file.fileno(), b"one!")
+            await checkpoint()
+            assert all(map(is_pinned, bufs))
+            os.write(uring_file.fileno(), b"two!")
+            os.write(uring_file.fileno(), b"end!")
+            await task.join()
+            assert states(chain) == [4, 4, 4]
+            assert b"".join(bufs) == b"one!two!end!"
+            assert not any(map(is_pinned, bufs))
+
+    run(main)
+
+
+def test_a_cancelled_chain_stops_and_lets_go_of_its_buffers(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            bufs = [bytearray(4) for _ in range(3)]
+            chain, task = start(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
+            other, sibling = start(uring_file, lambda chain: [chain.read_at(bytearray(4), 0)])
+            await until_in_flight(2)
+            task.cancel()
+            while not task.done:
+                assert all(map(is_pinned, bufs)) or asyncuring.statistics().in_flight == 1
+                await checkpoint()
+            with pytest.raises(CancelledTaskError):
+                await task.join()
+            assert states(chain) == [None, "skipped", "skipped"]
+            assert not any(map(is_pinned, bufs))
+            assert not sibling.done
+            os.write(uring_file.fileno(), b"mine")
+            await sibling.join()
+            assert states(other) == [4]
+
+    run(main)
+
+
+def test_a_chain_that_is_cancelled_while_a_step_ends(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    """It stops there or one step later, and is never left waiting."""
+
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            buf = bytearray(1)
+
+            def record(chain: Chain) -> list[Step]:
+                return [chain.read_at(buf, 0) for _ in range(3)]
+
+            for _ in range(30):
+                chain, task = start(uring_file, record)
+                await until_in_flight(1)
+                os.write(uring_file.fileno(), b"!")
+                task.cancel()
+                with pytest.raises(CancelledTaskError):
+                    await task.join()
+                assert states(chain)[1:] in ([None, "skipped"], ["skipped", "skipped"])
+                if chain.steps[0].result is None:
+                    assert await uring_file.read_at(buf, 0) == 1
+
+    run(main)
+
+
+def test_a_chain_that_never_began_is_cancelled_at_once(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+            reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
+            await until_in_flight(DEPTH)
+            buf = bytearray(4)
+            chain, task = start(uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()])
+            await until(lambda: asyncuring.statistics().backlog == 1)
+            task.cancel()
+            for _ in range(4):
+                await checkpoint()
+            assert task.done
+            assert not is_pinned(buf)
+            assert states(chain) == [None, "skipped"]
+            assert asyncuring.statistics().in_flight == DEPTH
+            os.write(uring_file.fileno(), bytes(DEPTH))
+            assert [await read.join() for read in reads] == [1] * DEPTH
+
+    run(main)
+
+
+def test_closing_waits_for_a_chain(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        uring_file = await open_file(fifo, "r+", driver=driver)
+        fd = os.dup(uring_file.fileno())
+        bufs = [bytearray(1), bytearray(1)]
+        chain, task = start(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
+        await until_in_flight(1)
+        closing = Task.start(uring_file.aclose)
+        await until(lambda: uring_file.closed)
+        os.write(fd, b"1")
+        for _ in range(3):
+            await checkpoint()
+        assert not closing.done
+        os.write(fd, b"2")
+        await task.join()
+        await closing.join()
+        assert states(chain) == [1, 1]
+        os.close(fd)
+
+    run(main)
+
+
+def test_a_cancelled_closing_cancels_a_chain(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        uring_file = await open_file(fifo, "r+", driver=driver)
+        buf = bytearray(1)
+        chain, task = start(uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()])
+        await until_in_flight(1)
+        closing = Task.start(uring_file.aclose)
+        await until(lambda: uring_file.closed)
+        closing.cancel()
+        with pytest.raises(ClosedFileError):
+            await task.join()
+        with pytest.raises(CancelledTaskError):
+            await closing.join()
+        assert states(chain) == [None, "skipped"]
+        assert isinstance(chain.steps[0].error, ClosedFileError)
+
+    run(main)
+
+
+def test_a_destroyed_task_leaves_its_chain_its_buffers(driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            buf = bytearray(4)
+
+            async def use() -> None:
+                async with uring_file.chain() as chain:
+                    chain.read_exactly_at(buf, 0)
+
+            using = use()
+            using.send(None)
+            await until_in_flight(1)
+            using.close()
+            assert is_pinned(buf)
+            await until(lambda: not is_pinned(buf))
+            assert asyncuring.statistics().in_flight <= 1  # of the cancel, perhaps
+
+    asyncio.run(main())
+
+
+def test_a_chain_behind_a_barrier_waits_for_what_is_before(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+            buf = bytearray(4)
+            first, task = start(uring_file, lambda chain: [chain.read_exactly_at(buf, 0)])
+            await until_in_flight(1)
+            barrier = Task.start(uring_file.barrier)
+            for _ in range(3):
+                await checkpoint()
+            second, behind = start(uring_file, lambda chain: [chain.write_all_at(b"second", 0)])
+            for _ in range(3):
+                await checkpoint()
+            assert asyncuring.statistics().in_flight == 1
+            os.write(uring_file.fileno(), b"data")
+            await task.join()
+            await barrier.join()
+            await behind.join()
+            assert (states(first), states(second), bytes(buf)) == ([4], [6], b"data")
+
+    run(main)
+
+
+def test_a_chain_that_finished_although_cancelled(run: Run, driver: DriverName, fifo: Path) -> None:
+    """On trio it counts as done, as every operation; asyncio raises the cancellation."""
+
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            buf = bytearray(4)
+            chain, task = start(uring_file, lambda chain: [chain.read_exactly_at(buf, 0)])
+            await until_in_flight(1)
+            os.write(uring_file.fileno(), b"data")
+            while bytes(buf) != b"data":
+                """Nothing of the loop runs meanwhile, so the cancel comes behind the data."""
+            task.cancel()
+            if in_trio():
+                await task.join()
+            else:
+                with pytest.raises(CancelledTaskError):
+                    await task.join()
+            assert states(chain) == [4]
+
+    run(main)
