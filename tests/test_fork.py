@@ -183,3 +183,28 @@ if __name__ == "__main__":
 """)
     source = "import runpy; sys.argv[:] = [path]; runpy.run_path(path, run_name='__main__')"
     assert output_of(source, driver, program) == "[b'AB', b'CD']\n3\n"
+
+
+def test_the_threads_beside_a_ring_stay_with_the_parent(driver: DriverName, file: Path) -> None:
+    """Where the kernel's ring has no file locks, a pool of threads takes them."""
+    source = """
+    loop = asyncio.new_event_loop()
+    open_own = lambda: asyncuring.open_file(path, "r+", driver=driver)
+    uring_file = loop.run_until_complete(open_own())
+    loop.run_until_complete(uring_file.lock(off=1, length=1))
+    child = os.fork()
+    if child == 0:
+        async def use_it():
+            await uring_file.aclose()
+            print(asyncuring.statistics().drivers, native_threads())
+            async with await open_own() as own:
+                await own.lock(off=2, length=1, wait=False)
+        asyncio.run(use_it())
+        sys.exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    loop.run_until_complete(uring_file.lock(off=2, length=1, wait=False))
+    loop.run_until_complete(uring_file.aclose())
+    loop.close()
+    print(asyncuring.statistics().drivers, native_threads())
+    """
+    assert output_of(source, driver, file) == "() 1\n7\n() 1\n"
