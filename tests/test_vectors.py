@@ -312,6 +312,8 @@ def test_a_misaligned_vectored_write_says_what_it_takes(
 ) -> None:
     async def main() -> None:
         async with await open_file(file, "r+", driver=driver, direct=True) as uring_file:
+            if (await uring_file.stat()).direct_io_alignment is None:
+                pytest.skip("this file system does not tell what it wants, and may want nothing")
             with pytest.raises(OSError, match="aligned") as caught:
                 await uring_file.writev_at([b"12", b"345"], 1)
             assert caught.value.errno == errno.EINVAL

@@ -67,7 +67,7 @@ class UringFile(FileVectors):
             nowait: read only what needs no waiting, such as what the page cache has (RWF_NOWAIT,
                 Linux 4.14).
             dontcache: let the page cache drop what it had to read for this (RWF_DONTCACHE, Linux
-                6.14; ext4, xfs, btrfs): for scans, which would displace what others need.
+                6.14; ext4, xfs): for scans, which would displace what others need.
 
         Returns:
             The number of bytes read: fewer than len(buf) only at the end of the file, or when the
@@ -165,7 +165,7 @@ class UringFile(FileVectors):
             atomic: a crash leaves all of it or nothing (RWF_ATOMIC, Linux 6.11): with `direct`, on
                 file systems and devices that promise it; `stat` tells the lengths (atomic_writes).
             dontcache: let the page cache drop it when it is written out (RWF_DONTCACHE, Linux 6.14;
-                ext4, xfs, btrfs).
+                ext4, xfs).
 
         Returns:
             The number of bytes written; fewer than len(buf) when the disk is full, or when the

@@ -19,7 +19,7 @@ _LACKS = {
     ),
     DONTCACHE: (
         "dontcache=True (RWF_DONTCACHE) wants Linux 6.14 and a file system that has it "
-        "(ext4, xfs, btrfs)"
+        "(ext4 and xfs have it)"
     ),
 }
 
