@@ -251,7 +251,12 @@ def test_what_is_sent_to_the_disk_can_be_dropped_from_the_cache(
             await uring_file.sync_range(0, 1 << 19, wait=False)
             await uring_file.sync_range()
             await uring_file.advise("dontneed")
-            assert resident(path) < cached or not cached
+            if resident(path) == cached > 0:
+                fd = uring_file.fileno()
+                os.fsync(fd)
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                assert resident(path) == cached, "the system could drop what advise did not"
+                pytest.skip("this file system keeps everything in memory")
             await uring_file.advise("willneed")
             await uring_file.advise("dontneed", 0, 1 << 40)  # more than an SQE has bits for
             await uring_file.sync_range(1 << 40, 1 << 40)

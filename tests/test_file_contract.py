@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import mmap
 import os
+import resource
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from tests.running import Run
 
 SIZE = len(PATTERN)
+
+# On the size of files: far more than what else is written meanwhile.
+LIMIT = 1 << 30
 
 
 def empty_mmap() -> mmap.mmap:
@@ -210,16 +214,22 @@ def test_kernel_errors_carry_errno_and_path(
 def test_a_write_that_stops_half_way_is_an_error(
     run: Run, driver: DriverName, tmp_path: Path
 ) -> None:
-    async def main() -> None:
-        async with await open_file(
-            tmp_path / "large", "w+", driver=driver, cached_reads="ring"
-        ) as uring_file:
-            with pytest.raises(OSError, match="File too large") as caught:
-                # The largest offset that ext4 takes is below this.
-                await uring_file.write_all_at(bytes(4096), 2**63 - 4097)
-            assert caught.value.filename == str(tmp_path / "large")
+    path = tmp_path / "large"
 
-    run(main)
+    async def main() -> None:
+        async with await open_file(path, "w+", driver=driver, cached_reads="ring") as uring_file:
+            with pytest.raises(OSError, match="File too large") as caught:
+                await uring_file.write_all_at(b"x" * 4096, LIMIT - 1000)
+            assert caught.value.filename == str(path)
+
+    # Python ignores SIGXFSZ, with which the kernel says the same.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
+    try:
+        run(main)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.stat().st_size == LIMIT
 
 
 def test_a_disk_that_takes_nothing_more_is_an_error(run: Run, driver: DriverName) -> None:

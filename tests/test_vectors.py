@@ -15,6 +15,7 @@ import pytest
 
 from asyncuring import ClosedFileError, open_file
 from tests.conftest import PATTERN
+from tests.kernel import knows_what_would_wait
 from tests.page_cache import resident
 from tests.running import CancelledTaskError, Task, checkpoint, is_pinned, until_in_flight
 
@@ -167,6 +168,9 @@ def test_durable_writes(run: Run, driver: DriverName, file: Path) -> None:
 
 
 def test_reads_that_need_not_wait(run: Run, driver: DriverName, file: Path) -> None:
+    if not knows_what_would_wait(file):
+        pytest.skip("the file system does not know what would wait")
+
     async def main() -> None:
         async with await open_file(file, driver=driver) as uring_file:
             buf = bytearray(100)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# The smallest that each mkfs makes, with room for the tests; a sparse image takes what is used.
+# Megabytes, and what makes it. An image is sparse: it takes what is used.
 _MAKE: dict[str, tuple[int, list[str]]] = {
-    "ext4": (64, ["mkfs.ext4", "-q", "-F"]),
-    "xfs": (300, ["mkfs.xfs", "-q"]),
-    "btrfs": (128, ["mkfs.btrfs", "-q", "--mixed"]),
+    "ext4": (512, ["mkfs.ext4", "-q", "-F"]),
+    "xfs": (512, ["mkfs.xfs", "-q"]),
+    "btrfs": (512, ["mkfs.btrfs", "-q", "--mixed"]),
 }
 
 FILE_SYSTEMS = [*_MAKE, "tmpfs"]
@@ -50,7 +50,9 @@ def mounted(kind: str, image: Path | None, point: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("only root can mount file systems")
     point.mkdir(exist_ok=True)
-    options = ["-o", "size=64m", "tmpfs"] if image is None else ["-o", f"loop,{_LAZY[kind]}", image]
+    options = (
+        ["-o", "size=512m", "tmpfs"] if image is None else ["-o", f"loop,{_LAZY[kind]}", image]
+    )
     done = subprocess.run(
         ["mount", "-t", kind, *options, point], capture_output=True, text=True, check=False
     )
