@@ -60,13 +60,15 @@ FLOORS: dict[str, set[str]] = {
     "_file_vectors": FILES | {"_arguments", "_file_calls", "_flags"},
     "_file": FILES | {"_arguments", "_buffers", "_file_vectors", "_routes", "_sides"},
     "_appending": FILES | {"_file"},
+    "_group_commit": FILES | {"_arguments", "_file"},
     "_opening": FILES | {"_appending", "_arguments", "_file", "_handle"},
     "_names": FILES | {"_arguments", "_opening"},
     "_replacing": FILES | {"_arguments", "_opening"},
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
     "__init__": FILES
     | {"_appending", "_buffers", "_chain", "_file", "_file_calls", "_file_status"}
-    | {"_histogram", "_names", "_opening", "_pool_statistics", "_replacing", "_statistics"},
+    | {"_group_commit", "_histogram", "_names", "_opening", "_pool_statistics"}
+    | {"_replacing", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},
     "testing": {"asyncuring"},

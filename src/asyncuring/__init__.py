@@ -20,6 +20,7 @@ from ._errors import (
 from ._file import UringFile
 from ._file_calls import Advice
 from ._file_status import AtomicWrites, DirectIOAlignment, FileStatus
+from ._group_commit import GroupCommit, GroupStatistics
 from ._histogram import Histogram
 from ._names import link, mkdir, rename, rmdir, symlink, sync_directory, unlink
 from ._opening import open_file
@@ -49,6 +50,8 @@ __all__ = [
     "EndOfFileError",
     "FileStatus",
     "ForkedProcessError",
+    "GroupCommit",
+    "GroupStatistics",
     "Histogram",
     "OperationStatistics",
     "PoolRegistration",
