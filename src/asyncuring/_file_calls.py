@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from ._account import JointAccount
 from ._arguments import checked_offset, checked_range
@@ -35,7 +35,7 @@ _UNLOCK, _SHARED, _EXCLUSIVE = 0, 1, 2
 
 Advice = Literal["normal", "sequential", "random", "noreuse", "willneed", "dontneed"]
 
-# A native thread that copies cannot be interrupted. So much takes it some 50 ms, at worst.
+# A native thread that copies cannot be interrupted. So much takes it some 50 ms, measured on ext4.
 _COPY_MAX = 64 * 1024 * 1024
 
 # Between two attempts at a lock that somebody else has, in seconds: each is twice the one before.
@@ -241,11 +241,14 @@ class FileCalls(FileOrder):
             OSError: EXDEV, EOPNOTSUPP, ENOSYS: kernel or file systems cannot; EINVAL: the ranges
                 overlap in one file, or one is no regular file; EBADF: not open for reading, or
                 `target` not for writing, or only to append; ENOSPC, EIO, …
-            ValueError, TypeError: offsets or length cannot be used.
+            ValueError, TypeError: offsets, length or target cannot be used.
             ClosedFileError: one of the two is closed.
         """
         source_off, length = checked_range(source_off, length, empty=True)
         target_off, length = checked_range(target_off, length, empty=True)
+        if not isinstance(cast("object", target), FileCalls):
+            message = f"the target must be an open UringFile, not {type(target).__name__}"
+            raise TypeError(message)
         copied = 0
         while True:
             changing = await target._account_for_change()
