@@ -58,7 +58,7 @@ FLOORS: dict[str, set[str]] = {
     "_locking": FILES,
     "_file_calls": FILES | {"_arguments", "_file_order", "_file_status", "_locking"},
     "_file_vectors": FILES | {"_arguments", "_file_calls", "_flags"},
-    "_file": FILES | {"_arguments", "_buffers", "_file_vectors", "_routes", "_sides"},
+    "_file": FILES | {"_arguments", "_buffers", "_file_vectors", "_io_class", "_routes", "_sides"},
     "_appending": FILES | {"_file"},
     "_group_commit": FILES | {"_arguments", "_file"},
     "_opening": FILES | {"_appending", "_arguments", "_file", "_handle"},
@@ -67,8 +67,8 @@ FLOORS: dict[str, set[str]] = {
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
     "__init__": FILES
     | {"_appending", "_buffers", "_chain", "_file", "_file_calls", "_file_status"}
-    | {"_group_commit", "_histogram", "_names", "_opening", "_pool_statistics"}
-    | {"_replacing", "_statistics"},
+    | {"_group_commit", "_histogram", "_io_class", "_names", "_opening"}
+    | {"_pool_statistics", "_replacing", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},
     "testing": {"asyncuring"},

@@ -22,6 +22,7 @@ from ._file_calls import Advice
 from ._file_status import AtomicWrites, DirectIOAlignment, FileStatus
 from ._group_commit import GroupCommit, GroupStatistics
 from ._histogram import Histogram
+from ._io_class import IoClass
 from ._names import link, mkdir, rename, rmdir, symlink, sync_directory, unlink
 from ._opening import open_file
 from ._pool_statistics import PoolRegistration, PoolStatistics
@@ -53,6 +54,7 @@ __all__ = [
     "GroupCommit",
     "GroupStatistics",
     "Histogram",
+    "IoClass",
     "OperationStatistics",
     "PoolRegistration",
     "PoolStatistics",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._errors import is_cancelled
-from ._io_class import current_class
+from ._io_class import DEFAULT, current_class
 from ._op import Bundle
 
 if TYPE_CHECKING:
@@ -52,9 +52,12 @@ class Account:
         flow.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument, flow, flow.origin)
         return waiter
 
-    async def complete(self, opcode: int, fd: int, pin: Any = None) -> int:
-        """Perform an op without a buffer, or one that a `Call` describes; wait for its result."""
-        waiter = self.perform(opcode, fd, pin)
+    async def complete(self, opcode: int, fd: int, pin: Any = None, length: int = 0) -> int:
+        """Perform an op without a buffer, or one that a `Call` describes; wait for its result.
+
+        length: how many bytes it reads or writes.
+        """
+        waiter = self.perform(opcode, fd, pin, length)
         del pin
         try:
             result: int = await waiter
@@ -144,6 +147,11 @@ class Uncancellable(Account):
 
     __slots__ = ()
     cancellable = False
+
+    async def complete(self, opcode: int, fd: int, pin: Any = None, length: int = 0) -> int:
+        """Likewise, in no class: what cannot be cancelled must not wait for a limit."""
+        with DEFAULT:
+            return await super().complete(opcode, fd, pin, length)
 
 
 class JointAccount(Account):

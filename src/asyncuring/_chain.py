@@ -105,7 +105,7 @@ class Chain:
         fd: int,
         name: str | bytes,
         links: bool,
-        perform: Callable[[Any], Awaitable[int]],
+        perform: Callable[[Any, int], Awaitable[int]],
         error: Callable[[int, int, int], Exception],
     ) -> None:
         """Use `UringFile.chain`."""
@@ -227,7 +227,7 @@ class Chain:
         ops = [(*step.op, self._links and step.name != "read_at") for step in self.steps]
         memory = self._leased.driver.chain(self._fd, ops)
         try:
-            value = await self._perform(memory.pin)
+            value = await self._perform(memory.pin, sum(step.length for step in self.steps))
         except GeneratorExit:
             raise  # the chain may be under way still, and keeps what it needs
         except BaseException:

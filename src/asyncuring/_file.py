@@ -19,6 +19,7 @@ from ._arguments import (
 )
 from ._errors import EndOfFileError, os_error
 from ._file_vectors import FileVectors
+from ._io_class import current_class
 from ._op import Opcode
 from ._routes import TIMED
 from ._runtime import quick_loop_key
@@ -91,7 +92,11 @@ class UringFile(FileVectors):
             raise unusable(buf, error) from None
         if type(buf) not in PLAIN_TYPES:
             refuse_objects(buf)
-        if (account.proactor.is_calm or self._inline_always) and self._inline_reads is not None:
+        if (
+            (account.proactor.is_calm or self._inline_always)
+            and self._inline_reads is not None
+            and not current_class().has_rates
+        ):
             count = self._inline_reads.try_read(account.read_cached, self._fd, pin, off)
             if count >= 0:
                 del pin

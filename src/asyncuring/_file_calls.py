@@ -253,15 +253,16 @@ class FileCalls(FileOrder):
         while True:
             changing = await target._account_for_change()
             account = self._accounts.get(quick_loop_key()) or self._account()
+            size = min(length - copied, _COPY_MAX)
             call = self._describe(
                 Opcode.COPY_RANGE,
                 offset=source_off + copied,
                 second_offset=target_off + copied,
-                length=min(length - copied, _COPY_MAX),
+                length=size,
                 second_fd=target._fd,
             )
             joint = JointAccount(account.proactor, [account, changing])
-            result = await joint.complete(call.opcode, self._fd, call.pin)
+            result = await joint.complete(call.opcode, self._fd, call.pin, size)
             if result < 0:
                 raise self._error(result, detail=_CANNOT_COPY.get(result, ""))
             copied += result

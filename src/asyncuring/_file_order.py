@@ -44,11 +44,11 @@ class FileOrder(FileHandle):
         perform = self._perform_chain
         return Chain(self._leased, self._fd, self._name, self._links, perform, self._error)
 
-    async def _perform_chain(self, pin: Any) -> int:
+    async def _perform_chain(self, pin: Any, length: int) -> int:
         account = self._ordered.get(quick_loop_key()) or self._ordered_account()
         if account is None:
             account = await self._account_behind()
-        return await account.complete(Opcode.CHAIN, self._fd, pin)
+        return await account.complete(Opcode.CHAIN, self._fd, pin, length)
 
     async def barrier(self) -> None:
         """Wait until all writes and syncs of this file that were asked for before are done.

@@ -12,7 +12,7 @@ from ._arguments import checked_offset, pinned_buffers
 from ._errors import CANCELLED, os_error
 from ._file_calls import FileCalls
 from ._flags import ATOMIC, DONTCACHE, DURABLE, NOWAIT, lack_of
-from ._op import FLAGS_SHIFT, Opcode
+from ._op import FLAGS_SHIFT, BufferCount, Opcode
 from ._runtime import quick_loop_key
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ class FileVectors(FileCalls):
         vectored = opcode in (Opcode.READV, Opcode.WRITEV)
         pin = self._vectors(pins) if vectored else pins[0]
         number = opcode | flags << FLAGS_SHIFT
-        waiter = account.perform(number, self._fd, pin, len(pins) if vectored else length, off)
+        count = BufferCount(len(pins), length) if vectored else length
+        waiter = account.perform(number, self._fd, pin, count, off)
         pins.clear()  # the caller's too: its frame must not keep the buffers exported
         del pin
         try:

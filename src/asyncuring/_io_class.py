@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextvars import ContextVar
+from math import ceil, inf
+from operator import index
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +18,11 @@ __all__ = ["CLASSES_MAX", "DEFAULT", "IoClass", "class_names", "current_class"]
 CLASSES_MAX = 32
 
 # That of ops outside any class, and of a class that says nothing else.
-_SHARES = 100
+_SHARES, _SHARES_MAX = 100, 10_000
+
+# How long a bucket takes to fill. It makes up for an event loop that is late, which is mostly by a
+# few milliseconds.
+_BURST_NS = 20_000_000
 
 _lock = threading.Lock()
 _numbers: dict[str, int] = {}
@@ -39,30 +46,75 @@ def class_names() -> list[str]:
 
 
 class IoClass:
-    """What operations are for: those of one class wait for each other, not for other classes'.
+    """What operations are for. Those of one class wait for each other, not for other classes'.
 
     ``with io_class:`` puts the running task into the class, and with it the tasks that it starts
     inside (asyncio tasks and trio nurseries: a context variable, PEP 567). It may be entered by any
     number of tasks, in any number of event loops, and again inside itself or other classes; the
-    innermost counts.
+    innermost counts. Operations that are in no class are in one of their own, with 100 shares.
+
+    As long as operations of one class only are under way, they are served in order, as far as there
+    is depth. Where several classes are at work in one event loop, an operation costs its bytes and
+    32 KiB, and each class gets its shares of what the file system can do: who asks for less leaves
+    the rest to the others. Then there is no more in flight than 16 reads of 8 KiB cost, of which
+    each class finds its part free even if it has nothing to do for up to 0.1 s: so a class that
+    floods the loop with operations cannot fill the device's queue before the others.
+
+    Each event loop sees to its own operations only.
     """
 
-    __slots__ = ("_name", "_shares", "number")
+    __slots__ = (
+        "_name",
+        "_paces",
+        "_shares",
+        "depth",
+        "has_limits",
+        "has_rates",
+        "number",
+    )
 
-    def __init__(self, name: str, shares: int = _SHARES) -> None:
+    def __init__(
+        self,
+        name: str,
+        shares: int = _SHARES,
+        *,
+        depth: int | None = None,
+        bytes_per_second: float | None = None,
+        ops_per_second: float | None = None,
+    ) -> None:
         """Make a class.
 
         Args:
             name: for the statistics, where classes of the same name count as one. A process can
                 have 31 names.
-            shares: its weight beside other classes, from 1 to 10 000. Operations that are in no
-                class have 100.
+            shares: its weight beside other classes, from 1 to 10 000.
+            depth: the most of its operations that one event loop has in flight at a time.
+            bytes_per_second: the most that it reads and writes, in all event loops together.
+            ops_per_second: the most of its operations that are begun, likewise. Both kinds of rate
+                hold over any time, but for what 20 ms bring and for one operation. Reads of a class
+                with a rate never take place in the calling thread (see `open_file`).
 
         Raises:
-            ValueError: there are too many names in this process, or shares are out of range.
+            ValueError: there are too many names in this process, or a number is out of range.
+            TypeError: shares or depth are no whole number.
         """
+        if not 1 <= index(shares) <= _SHARES_MAX:
+            message = f"shares must be between 1 and {_SHARES_MAX}, not {shares}"
+            raise ValueError(message)
+        if depth is not None and index(depth) < 1:
+            message = f"depth must be 1 or more, or None, not {depth}"
+            raise ValueError(message)
+        rates = {"bytes_per_second": bytes_per_second, "ops_per_second": ops_per_second}
+        for what, rate in rates.items():
+            if rate is not None and not 0 < rate < inf:
+                message = f"{what} must be more than 0, or None, not {rate}"
+                raise ValueError(message)
         self._name = name
         self._shares = shares
+        self._paces = (_Pace(bytes_per_second), _Pace(ops_per_second))
+        self.depth = depth
+        self.has_rates = any(rate is not None for rate in rates.values())
+        self.has_limits = self.has_rates or depth is not None
         self.number = _number(name)
 
     @property
@@ -75,6 +127,19 @@ class IoClass:
         """As given."""
         return self._shares
 
+    def admit(self, size: int, now: int) -> int:
+        """Let an op of `size` bytes begin, if the rates allow; else return when they may.
+
+        now: in nanoseconds, of a clock that all loops share.
+        """
+        amounts = (size, 1)
+        with _lock:
+            at = max(pace.next_at(now) for pace in self._paces)
+            if at <= now:
+                for pace, amount in zip(self._paces, amounts):  # noqa: B905  one for each
+                    pace.spend(amount, now)
+            return at
+
     def __enter__(self) -> Self:
         """Put the running task into this class."""
         _outer.set((*_outer.get(), current_class()))
@@ -83,14 +148,43 @@ class IoClass:
 
     def __exit__(self, *exc_info: object) -> None:
         """Put it back into the class that it was in."""
-        *outer, io_class = _outer.get()
-        _outer.set(tuple(outer))
-        _current.set(io_class)
+        if current_class() is self:  # not so if a coroutine is destroyed, wherever that happens
+            *outer, io_class = _outer.get()
+            _outer.set(tuple(outer))
+            _current.set(io_class)
 
     def __repr__(self) -> str:
         """Name and shares."""
         return f"<asyncuring.IoClass {self._name!r}, {self._shares} shares>"
 
+
+class _Pace:
+    """A token bucket, kept as the time at which it is full again.
+
+    Known from ATM networks as the virtual scheduling algorithm (GCRA, ITU-T I.371).
+    """
+
+    __slots__ = ("_full_at", "_ns_per_unit")
+
+    def __init__(self, per_second: float | None) -> None:
+        self._ns_per_unit = 1e9 / per_second if per_second else 0.0
+        self._full_at = -inf
+
+    def next_at(self, now: int) -> int:
+        """When the bucket is not empty: now, or later."""
+        return max(now, ceil(self._full_at) - _BURST_NS) if self._full_at > now else now
+
+    def spend(self, amount: int, now: int) -> None:
+        """Take out more than there may be: then it takes longer until there is some again."""
+        self._full_at = max(self._full_at, now) + amount * self._ns_per_unit
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603  the child has its own
+    _lock = threading.Lock()  # another thread may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 DEFAULT = IoClass("default")
 """The class of ops that are in no other."""

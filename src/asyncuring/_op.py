@@ -7,9 +7,22 @@ flight (its token is a key there), or done (its waiter has the result).
 from __future__ import annotations
 
 import enum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-__all__ = ["FLAGS_SHIFT", "OPCODE_MASK", "SIDE_MASK", "Bundle", "Op", "Opcode", "Waiter"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "FLAGS_SHIFT",
+    "OPCODE_MASK",
+    "SIDE_MASK",
+    "BufferCount",
+    "Bundle",
+    "Op",
+    "Opcode",
+    "Waiter",
+    "bytes_of",
+]
 
 # The bits of an op's opcode that hold an `Opcode`, and those that name a side thread, or the pool
 # beside the rings, or 0 for none. Above them are the RWF_* flags (preadv2(2)) of reads and writes.
@@ -60,12 +73,30 @@ Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int, Any, int]
   of that description. None for ops without either.
 * opcode: a plain int, for an IntEnum's member costs more to look up. See SIDE_MASK, FLAGS_SHIFT.
 * fd: the file descriptor; of what has to do with names a directory's, -1 for the current one.
-* length: bytes (READ, WRITE), buffers (READV, WRITEV).
+* length: bytes (READ, WRITE, CHAIN, COPY_RANGE), a `BufferCount` (READV, WRITEV), else 0.
 * argument: offset (those), token (CANCEL).
 * flow: where it waits with others of its class, and what counts it (see `_flows.Flow`). That of its
   target for a CANCEL.
 * origin: since when it has waited, and its class (see `_flows.Flow`).
 """
+
+
+class BufferCount(int):
+    """How many buffers an op has, and how many `bytes` there are in them together."""
+
+    bytes: int
+
+    def __new__(cls, count: int, size: int) -> Self:
+        """Note the bytes beside the count."""
+        self = super().__new__(cls, count)
+        self.bytes = size
+        return self
+
+
+def bytes_of(op: Op) -> int:
+    """Return how many bytes an op is to read or write; 0 if it does neither."""
+    length = op[5]
+    return length.bytes if type(length) is BufferCount else length
 
 
 class Bundle:

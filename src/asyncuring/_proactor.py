@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from ._errors import CANCELLED
@@ -40,11 +41,14 @@ class Proactor:
     """
 
     __slots__ = (
+        "_alarm_at",
         "_bundles",
         "_cancels",
         "_cancels_in_flight",
         "_depth",
+        "_depth",
         "_full",
+        "_had_in_flight",
         "_in_flight",
         "_on_retired",
         "_port",
@@ -71,13 +75,15 @@ class Proactor:
         self.read_cached = port.read_cached
         self.thread = threading.current_thread()
         self._depth = depth
-        self.flows = Flows()  # what waits for depth, or for the end of the tick
+        self.flows = Flows(depth)  # what waits for depth, or for the end of the tick
         self.calls: deque[Callable[[], object]] = deque()  # from any thread
         self._in_flight: dict[int, Op] = {}
         self._bundles: dict[Waiter, Bundle] = {}  # those of which an op is not done
         self._cancels: deque[int] = deque()  # tokens of their targets
         self._cancels_in_flight: set[int] = set()
         self._reaped: Sequence[tuple[int, int]] = ()  # completions whose tasks still wait
+        self._had_in_flight = 0  # after the last batch was taken from the backlog
+        self._alarm_at: float = inf
         self._full = False  # whether the last exchange brought all that it may: there may be more
         self.scheduled = False  # whether a tick of ours is to come, so that ops will be submitted
         self._retired = False
@@ -195,6 +201,7 @@ class Proactor:
         if self._reaped:
             self.flows.note_the_time()  # for the ops of the tasks that are resumed
         take, resume = self._in_flight.pop, self.loop.resume
+        counting = self.flows.alone is None
         reaped = iter(self._reaped)
         try:
             for token, value in reaped:
@@ -203,6 +210,8 @@ class Proactor:
                     self._cancels_in_flight.remove(token)
                     continue
                 waiter, account = op[0], op[1]
+                if counting:
+                    op[7].came_back(op)
                 del op  # and with it the pin: the buffer is the task's again
                 account.ops -= 1
                 try:
@@ -229,22 +238,33 @@ class Proactor:
             del self._bundles[bundle.waiter]
             self.loop.resume(bundle.waiter, bundle.value)
 
-    def _room(self) -> int:
-        return self._depth - len(self._in_flight)
-
     def _could_submit(self) -> bool:
-        if self._room() > 0 and self.flows.waiting():
-            return True
+        if len(self._in_flight) < self._had_in_flight and self.flows.waiting():
+            return True  # what came back has made room
         return bool(self._cancels) and len(self._cancels_in_flight) < self._depth
 
     def _next_batch(self) -> list[tuple[int, Op]]:
         """Take from the backlog what there is room for, and put it in flight."""
-        ops = self.flows.next_ops(self._room())
+        ops = self.flows.next_ops(self._in_flight)
+        if self.flows.ask_again_at is not None:
+            self._set_alarm(self.flows.ask_again_at)
         # The tokens never end; the one that zip takes too many names nothing.
         batch = list(zip(self._port.tokens, ops))  # noqa: B905
         self._in_flight.update(batch)
+        self._had_in_flight = len(self._in_flight)
         self.ops_submitted += len(batch)
         return self._next_cancels() + batch if self._cancels else batch
+
+    def _set_alarm(self, at: int) -> None:
+        """Have a tick at a time of `Flows`' clock; one that is sooner makes a later one useless."""
+        if at < self._alarm_at:
+            self._alarm_at = at
+            self.loop.call_later(self.flows.seconds_until(at), self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm_at = inf
+        if not (self.scheduled or self._retired):
+            self.schedule()
 
     def _next_cancels(self) -> list[tuple[int, Op]]:
         # A cancel may outlast its target, and a target be asked for by its task and by its file:

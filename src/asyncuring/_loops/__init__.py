@@ -95,6 +95,10 @@ class Loop(Protocol):
         """Let others run for so long; a cancellation ends it at once."""
         ...
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
+        """Call `callback` once, when so much time has passed."""
+        ...
+
     def is_closed(self) -> bool:
         """Whether the loop will never run again."""
         ...

@@ -51,6 +51,9 @@ class ClosedLoop:
         """No thread runs this loop, so the caller's will do."""
         callback()
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Likewise."""
+
     def is_closed(self) -> bool:
         """See `Loop.is_closed`."""
         return True

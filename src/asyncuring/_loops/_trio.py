@@ -87,6 +87,11 @@ class _TickEnd(trio.abc.Instrument):
             callback()
 
 
+async def _call_later(seconds: float, callback: Callable[[], object]) -> None:
+    await trio.sleep(seconds)
+    callback()
+
+
 class TrioLoop:
     """One trio run."""
 
@@ -170,6 +175,10 @@ class TrioLoop:
     def call_threadsafe(self, callback: Callable[[], object]) -> None:
         """See `Loop.call_threadsafe`."""
         self._token.run_sync_soon(callback)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
+        """See `Loop.call_later`."""
+        spawn_system_task(_call_later, seconds, callback, name="asyncuring alarm")
 
     def is_closed(self) -> bool:
         """See `Loop.is_closed`: completions can no longer be watched for."""

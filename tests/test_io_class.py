@@ -1,0 +1,388 @@
+"""Classes of IO: who is in which, who is served when, and what limits them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import asyncuring
+from asyncuring import IoClass, UringFile, _flows, _io_class, open_file
+from tests.running import (
+    CancelledTaskError,
+    Task,
+    checkpoint,
+    forget,
+    in_trio,
+    is_pinned,
+    until,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncuring._runtime import DriverName
+    from tests.running import Run
+
+ONE, THREE = IoClass("one", 100), IoClass("three", 300)
+NEVER_TWICE = 1e-9  # operations, or bytes, per second
+
+
+@pytest.fixture
+def endless_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class that was at work once stays so, however slow the machine is."""
+    monkeypatch.setattr(_flows, "GRACE_NS", 10**15)
+
+
+def reads_of(io_class: IoClass | str) -> tuple[int, int]:
+    """How many reads of a class are in flight, and how many wait."""
+    name = io_class if isinstance(io_class, str) else io_class.name
+    for driver in asyncuring.statistics().drivers:
+        for operation in driver.operations:
+            if (operation.opcode, operation.io_class) == ("read", name):
+                return operation.in_flight, operation.backlog
+    return 0, 0
+
+
+async def read_in(io_class: IoClass, uring_file: UringFile, buf: bytearray | None = None) -> int:
+    with io_class:
+        return await uring_file.read_at(bytearray(1) if buf is None else buf, 0)
+
+
+async def until_reads(io_class: IoClass, in_flight: int, backlog: int) -> None:
+    await until(lambda: reads_of(io_class) == (in_flight, backlog))
+
+
+# -- who is in which class
+
+
+def test_a_task_is_in_the_innermost_class(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+
+            async def count_of(name: str) -> int:
+                os.write(uring_file.fileno(), b"!")
+                await uring_file.read_at(bytearray(1), 0)
+                return next(
+                    operation.count
+                    for operation in asyncuring.statistics().drivers[0].operations
+                    if (operation.opcode, operation.io_class) == ("read", name)
+                )
+
+            assert await count_of("default") == 1
+            with ONE:
+                assert await count_of("one") == 1
+                with THREE, ONE, THREE:
+                    assert await count_of("three") == 1
+                with ONE as same:
+                    assert same is ONE
+                    assert await count_of("one") == 2
+                assert await count_of("one") == 3
+                with pytest.raises(KeyError), THREE:
+                    raise KeyError
+                assert await count_of("one") == 4
+            assert await count_of("default") == 2
+
+    run(main)
+
+
+def test_tasks_are_in_the_class_in_which_they_were_started(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+
+            async def read() -> None:
+                await uring_file.read_at(bytearray(1), 0)
+
+            async def check() -> None:
+                await until_reads(ONE, 2, 0)
+                await until_reads(THREE, 1, 0)
+                assert reads_of("default") == (0, 0)
+                os.write(uring_file.fileno(), b"123")
+
+            await start_in_classes([(ONE, read), (THREE, read), (ONE, read)], check)
+
+    run(main)
+
+
+async def start_in_classes(tasks: list[tuple[IoClass, Any]], then: Any) -> None:
+    """As programs do: a nursery, or asyncio's tasks."""
+    if in_trio():
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            for io_class, function in tasks:
+                with io_class:
+                    nursery.start_soon(function)
+            await then()
+    else:
+        running = []
+        for io_class, function in tasks:
+            with io_class:
+                running.append(asyncio.get_running_loop().create_task(function()))
+        await then()
+        await asyncio.gather(*running)
+
+
+# -- who is served when
+
+
+@pytest.mark.usefixtures("endless_grace")
+def test_shares_of_three_to_one_give_ops_of_three_to_one(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    async def main() -> None:
+        order: list[str] = []
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
+
+            async def read(io_class: IoClass) -> None:
+                await read_in(io_class, uring_file)
+                order.append(io_class.name)
+
+            tasks = [Task.start(read, io_class) for _ in range(200) for io_class in (ONE, THREE)]
+            for task in tasks:
+                await task.join()
+        # The device may end them in another order, but no more of them than the window holds.
+        window = _flows.WINDOW // _flows.OP_COST
+        for end in range(20, 240, 20):
+            assert abs(Counter(order[:end])["one"] - end // 4) <= window
+
+    run(main)
+
+
+@pytest.mark.usefixtures("endless_grace")
+def test_what_is_in_flight_is_divided_by_shares(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+            tasks = [
+                Task.start(read_in, io_class, uring_file)
+                for _ in range(30)
+                for io_class in (ONE, THREE)
+            ]
+            # The class in which the file was opened finds its part free all the time.
+            window = _flows.WINDOW // _flows.OP_COST * 4 / 5
+
+            def is_full() -> bool:
+                (one, some), (three, others) = reads_of(ONE), reads_of(THREE)
+                assert one + three <= window * 4 / 3  # who was served late may catch up
+                return one + three >= window or not (some and others)
+
+            await until(lambda: sum(map(sum, map(reads_of, (ONE, THREE)))) == 60)
+            for ended in range(60):
+                await until(is_full)
+                if ended == 0:
+                    assert reads_of(THREE)[0] == 3 * reads_of(ONE)[0]
+                os.write(uring_file.fileno(), b"!")
+                await until(lambda: sum(task.done for task in tasks) > ended)  # noqa: B023  now
+            assert [await task.join() for task in tasks] == [1] * 60
+
+    run(main)
+
+
+def test_a_class_alone_has_the_whole_depth(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+            tasks = [Task.start(read_in, ONE, uring_file) for _ in range(300)]
+            await until_reads(ONE, 256, 44)
+            os.write(uring_file.fileno(), bytes(300))
+            assert [await task.join() for task in tasks] == [1] * 300
+
+    run(main)
+
+
+def test_a_class_whose_ops_hang_holds_nobody_up(
+    run: Run, driver: DriverName, fifo: Path, file: Path
+) -> None:
+    """Its reads keep a thread each, with that driver; so they are few."""
+
+    async def main() -> None:
+        async with (
+            await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream,
+            await open_file(file, driver=driver, cached_reads="ring") as uring_file,
+        ):
+            hanging = [Task.start(read_in, ONE, stream) for _ in range(100)]
+            tasks = [Task.start(read_in, THREE, uring_file) for _ in range(100)]
+            assert [await task.join() for task in tasks] == [1] * 100
+            os.write(stream.fileno(), bytes(100))
+            assert [await task.join() for task in hanging] == [1] * 100
+
+    run(main)
+
+
+# -- limits
+
+
+def test_no_more_than_the_depth_of_a_class_is_in_flight(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    narrow = IoClass("narrow", depth=3)
+
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+            tasks = [Task.start(read_in, narrow, uring_file) for _ in range(10)]
+            for left in range(7, 0, -1):
+                await until_reads(narrow, 3, left)
+                os.write(uring_file.fileno(), b"!")
+            os.write(uring_file.fileno(), b"123")
+            assert [await task.join() for task in tasks] == [1] * 10
+
+    run(main)
+
+
+def test_a_batch_keeps_to_the_depth_and_can_be_cancelled(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    narrow = IoClass("narrow", depth=3)
+
+    async def main() -> None:
+        bufs = [bytearray(1) for _ in range(10)]
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+
+            async def read_many() -> list[int | Exception]:
+                with narrow:
+                    return await uring_file.read_many_at([(buf, 0) for buf in bufs])
+
+            task = Task.start(read_many)
+            await until_reads(narrow, 3, 7)
+            task.cancel()
+            with pytest.raises(CancelledTaskError):
+                await task.join()
+            assert not any(map(is_pinned, bufs))
+            task = Task.start(read_many)
+            await until_reads(narrow, 3, 7)
+            os.write(uring_file.fileno(), bytes(10))
+            assert await task.join() == [1] * 10
+
+    run(main)
+
+
+@pytest.mark.parametrize("limit", ["ops_per_second", "bytes_per_second"])
+def test_an_op_that_waits_for_its_rate_ends_at_once_if_it_is_cancelled(
+    run: Run, driver: DriverName, file: Path, limit: str
+) -> None:
+    slow = IoClass("slow", **{limit: NEVER_TWICE})  # type: ignore[arg-type]
+
+    async def main() -> None:
+        async with await open_file(file, driver=driver) as uring_file:
+            assert await read_in(slow, uring_file) == 1
+            bufs = [bytearray(1) for _ in range(3)]
+            tasks = [Task.start(read_in, slow, uring_file, buf) for buf in bufs]
+            await until_reads(slow, 0, 3)
+            for _ in range(10):
+                await checkpoint()
+            assert reads_of(slow) == (0, 3)
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with pytest.raises(CancelledTaskError):
+                    await task.join()
+            assert not any(map(is_pinned, bufs))
+            assert reads_of(slow) == (0, 0)
+            # Others go on, and so does the closing of the file.
+            assert await read_in(ONE, uring_file) == 1
+            with slow:
+                await uring_file.aclose()
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("limit", "rate"), [("ops_per_second", 1000), ("bytes_per_second", 512_000)]
+)
+def test_a_rate_is_reached_and_kept(
+    run: Run, driver: DriverName, file: Path, limit: str, rate: int
+) -> None:
+    io_class = IoClass("rate", **{limit: rate})
+
+    async def main() -> None:
+        async with await open_file(file, driver=driver) as uring_file:
+            started = time.monotonic()
+            tasks = [Task.start(read_in, io_class, uring_file, bytearray(512)) for _ in range(60)]
+            assert [await task.join() for task in tasks] == [512] * 60
+            # Of 60 at 1000 a second the bucket held 20, and one more may begin.
+            assert time.monotonic() - started >= 0.039
+
+    run(main)
+
+
+def test_reads_of_a_class_with_a_rate_never_take_place_inline(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(file, driver=driver, cached_reads="inline") as uring_file:
+            await read_in(IoClass("rate", ops_per_second=1e6), uring_file)
+            assert asyncuring.statistics().drivers[0].inline_reads == 0
+            await read_in(IoClass("narrow", depth=1), uring_file)
+            assert asyncuring.statistics().drivers[0].inline_reads == 1
+
+    run(main)
+
+
+def test_a_loop_is_closed_while_an_op_waits_for_its_rate(driver: DriverName, file: Path) -> None:
+    slow = IoClass("slow", ops_per_second=NEVER_TWICE)
+    buf = bytearray(1)
+    loop = asyncio.new_event_loop()
+
+    async def main() -> tuple[UringFile, asyncio.Task[int]]:
+        uring_file = await open_file(file, driver=driver)
+        await read_in(slow, uring_file)
+        task = loop.create_task(read_in(slow, uring_file, buf))
+        await until_reads(slow, 0, 1)
+        return uring_file, task
+
+    uring_file, task = loop.run_until_complete(main())
+    loop.close()
+    forget(task)
+    with THREE:
+        del task
+        gc.collect()  # its coroutine is destroyed here, and leaves its own class only
+        assert _io_class.current_class() is THREE
+    asyncio.run(uring_file.aclose())
+    assert not is_pinned(buf)
+
+
+# -- what cannot be a class
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shares": 0}, "shares must be between 1 and 10000, not 0"),
+        ({"shares": 10_001}, "shares must be between 1 and 10000, not 10001"),
+        ({"depth": 0}, "depth must be 1 or more, or None, not 0"),
+        ({"ops_per_second": 0}, "ops_per_second must be more than 0, or None, not 0"),
+        ({"bytes_per_second": -1}, "bytes_per_second must be more than 0, or None, not -1"),
+        ({"bytes_per_second": float("nan")}, "must be more than 0, or None, not nan"),
+        ({"bytes_per_second": float("inf")}, "must be more than 0, or None, not inf"),
+    ],
+)
+def test_numbers_out_of_range(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        IoClass("refused", **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"shares": 1.5}, {"depth": 2.0}])
+def test_shares_and_depth_are_whole_numbers(arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        IoClass("refused", **arguments)
+
+
+def test_too_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_io_class, "_numbers", {"default": 0})
+    numbers = [IoClass(f"class {number}").number for number in range(31)]
+    assert sorted(numbers) == list(range(1, 32))
+    with pytest.raises(ValueError, match="there are 32 names of classes in this process"):
+        IoClass("one too many")
+    assert IoClass("class 7", shares=5).number == numbers[7]
+
+
+def test_a_class_shows_its_name_and_shares() -> None:
+    io_class = IoClass("compaction", 20)
+    assert (io_class.name, io_class.shares) == ("compaction", 20)
+    assert repr(io_class) == "<asyncuring.IoClass 'compaction', 20 shares>"
