@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import gc
 import os
 import struct
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncuring import ClosedFileError, open_file
-from tests.running import CancelledTaskError, Task, checkpoint, until
+from tests.running import CancelledTaskError, Task, checkpoint, forget, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +158,30 @@ def test_a_lock_got_by_a_cancelled_task_is_given_back(
                     await first.unlock()
 
     run(main)
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+def test_a_lock_of_a_loop_that_is_gone_ends_with_its_file(
+    driver: DriverName, file: Path, steps: int
+) -> None:
+    """Nobody is left to give it back, and nobody is kept from closing the file."""
+    loop = asyncio.new_event_loop()
+    uring_file = loop.run_until_complete(open_file(file, "r+", driver=driver))
+    task = loop.create_task(uring_file.lock())
+    for _ in range(steps):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    if not task.done():
+        forget(task)
+    del task
+    gc.collect()
+
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as other:
+            await uring_file.aclose()
+            await other.lock(wait=False)
+
+    asyncio.run(main())
 
 
 def test_closing_ends_a_wait(run: Run, driver: DriverName, file: Path) -> None:

@@ -71,6 +71,8 @@ class LockAttempt(JointAccount):
         super().settle(value)
 
     def _give_back(self) -> None:
+        if self.proactor.loop.is_closed():
+            return  # nobody is left to perform anything; the lock ends with the file
         if self._unwanted and self._value == 0:
             self._value = -1  # once
             account = _Unlocking(self.proactor, [self._account])
