@@ -35,7 +35,8 @@ FLOORS: dict[str, set[str]] = {
     "_loops": GROUND,
     "_drivers": GROUND | {"_histogram", "_native"},
     "_account": MIDDLE | {"_io_class", "_proactor"},
-    "_proactor": MIDDLE | {"_flows", "_routes"},
+    "_slow_ops": {"_drivers", "_op"},
+    "_proactor": MIDDLE | {"_flows", "_routes", "_slow_ops"},
     "_runtime": UPPER,
     # These know no loop and no driver: the runtime stands between.
     "_statistics": FILES
@@ -68,7 +69,7 @@ FLOORS: dict[str, set[str]] = {
     "__init__": FILES
     | {"_appending", "_buffers", "_chain", "_file", "_file_calls", "_file_status"}
     | {"_group_commit", "_histogram", "_io_class", "_names", "_opening"}
-    | {"_pool_statistics", "_replacing", "_statistics"},
+    | {"_pool_statistics", "_replacing", "_slow_ops", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},
     "testing": {"asyncuring"},

@@ -27,6 +27,7 @@ from ._names import link, mkdir, rename, rmdir, symlink, sync_directory, unlink
 from ._opening import open_file
 from ._pool_statistics import PoolRegistration, PoolStatistics
 from ._replacing import replace_file
+from ._slow_ops import log_slow_ops
 from ._statistics import (
     DriverStatistics,
     OperationStatistics,
@@ -63,6 +64,7 @@ __all__ = [
     "Step",
     "UringFile",
     "link",
+    "log_slow_ops",
     "mkdir",
     "open_file",
     "rename",

@@ -20,18 +20,21 @@ __all__ = ["Account", "Gate", "JointAccount", "Uncancellable"]
 class Account:
     """How many ops some owner (a file) has with one proactor.
 
+    name: the owner's path; empty if there is none.
+
     It counts completions, not awaits: a task may be destroyed while its op is in flight.
     """
 
-    __slots__ = ("new_waiter", "on_quiet", "ops", "proactor", "read_cached", "write_ways")
+    __slots__ = ("name", "new_waiter", "on_quiet", "ops", "proactor", "read_cached", "write_ways")
     cancellable = True
 
     write_ways: Iterator[int]
     """Gives the way of each next write (`_routes`). Set by a file, which alone has writes."""
 
-    def __init__(self, proactor: Proactor) -> None:
+    def __init__(self, proactor: Proactor, name: str | bytes = "") -> None:
         """Open an account with `proactor`."""
         self.proactor = proactor
+        self.name = name
         self.new_waiter, self.read_cached = proactor.loop.new_waiter, proactor.read_cached
         self.ops = 0
         self.on_quiet: Callable[[], object] | None = None
@@ -161,7 +164,7 @@ class JointAccount(Account):
 
     def __init__(self, proactor: Proactor, others: Sequence[Account]) -> None:
         """Count in `others` from now on: the op must be performed without fail."""
-        super().__init__(proactor)
+        super().__init__(proactor, others[0].name)
         self._others = others
         for account in others:
             account.ops += 1

@@ -44,7 +44,7 @@ class Behind(Account):
         closed_accounts: dict[Hashable, Behind],
     ) -> None:
         """Open when `before`, which has ops under way, is quiet."""
-        super().__init__(before.proactor)
+        super().__init__(before.proactor, before.name)
         self.write_ways = before.write_ways
         self.before: Account | None = before
         self._key = key

@@ -115,7 +115,7 @@ class FileHandle:
             await all_quiet(accounts, proactor)
         finally:
             try:
-                account = Uncancellable(proactor)
+                account = Uncancellable(proactor, self._name)
                 result = await account.complete(Opcode.CLOSE, self._fd)
             finally:
                 leased.release()
@@ -172,7 +172,7 @@ class FileHandle:
     def _open_account(self, accounts: dict[Hashable, Account], key: Hashable) -> Account:
         if self._leased is None:
             raise self._closed_error()
-        account = Account(self._leased.proactor())
+        account = Account(self._leased.proactor(), self._name)
         account.write_ways = self._sides.write_ways(account.proactor)
         # A loop that was closed meanwhile does not come back.
         for other, old in list(accounts.items()):

@@ -213,7 +213,7 @@ async def _change(  # noqa: PLR0913  what the calls have between them
     """Perform one op through a driver that is leased for it; returns its result."""
     leased = lease(driver)
     try:
-        account = Account(leased.proactor())
+        account = Account(leased.proactor(), path.removesuffix(b"\0"))
         call = leased.driver.call(
             opcode, path=path, second_path=second_path, flags=flags, mode=mode
         )

@@ -117,3 +117,8 @@ class Bundle:
         self.results = [0] * size
         self.left = size
         self.value = 0
+
+
+def bundle_of(op: Op) -> Bundle | None:
+    """Return what `op` is one of; None if it is awaited by itself."""
+    return op[0][0] if type(op[0]) is tuple else None

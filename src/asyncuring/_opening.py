@@ -155,9 +155,9 @@ class Opening(Account):
 
     __slots__ = ("unwanted", "value")
 
-    def __init__(self, proactor: Proactor) -> None:
+    def __init__(self, proactor: Proactor, path: bytes) -> None:
         """Open an account with `proactor`."""
-        super().__init__(proactor)
+        super().__init__(proactor, path.removesuffix(b"\0"))
         self.unwanted = False
         self.value = -1
         self.on_quiet = lambda: None  # have `settle` called
@@ -175,7 +175,7 @@ class Opening(Account):
 
 
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
-    account = Opening(leased.proactor())
+    account = Opening(leased.proactor(), path)
     mode = permissions if flags & os.O_CREAT else 0  # openat2(2) takes none otherwise
     call = leased.driver.call(Opcode.OPEN, path=path, flags=flags, mode=mode)
     waiter = account.perform(call.opcode, -1, call.pin)

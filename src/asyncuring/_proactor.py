@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from ._errors import CANCELLED
 from ._flows import Flows
 from ._loops import ClosedLoop
-from ._op import SIDE_MASK, Opcode
+from ._op import SIDE_MASK, Opcode, bundle_of
+from ._slow_ops import SlowLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,6 +55,7 @@ class Proactor:
         "_port",
         "_reaped",
         "_retired",
+        "_slow_log",
         "_taking_turns",
         "afterwards",
         "calls",
@@ -93,6 +95,7 @@ class Proactor:
         self.is_calm = True  # as of the last tick, or the last read that was done inline
         self.routes: dict[tuple[str, int], Route] = {}  # kept here for its files
         self.afterwards: set[Callable[[], object]] = set()  # called once, after the next tick
+        self._slow_log = SlowLog()
         self._taking_turns = 0  # tasks that have read inline and let others run
         loop.withdraw = self.withdraw
         loop.watch(port.fd, partial(self.poll, True))
@@ -148,10 +151,7 @@ class Proactor:
     # -- exchanging
 
     def schedule(self) -> None:
-        """Have a tick of ours when this tick of the loop ends, for an op that comes now.
-
-        Only while not `scheduled`.
-        """
+        """Have a tick when this one of the loop ends, for an op that comes; if not `scheduled`."""
         self.flows.note_the_time()
         self._schedule_tick()
 
@@ -193,7 +193,10 @@ class Proactor:
             self._retire_if_quiet()
 
     def _exchange(self, batch: list[tuple[int, Op]], rung: bool) -> Sequence[tuple[int, int]]:
-        reaped = self._port.exchange(batch, rung)
+        port = self._port
+        reaped = port.exchange(batch, rung)
+        if port.slow_ops:
+            self.afterwards.add(self._slow_log.note(port.slow_ops, self._in_flight))
         self._full = len(reaped) == self._port.reap_limit
         return reaped
 
@@ -291,7 +294,7 @@ class Proactor:
         """
         bundle = self._bundles.get(waiter)
         if bundle is not None:
-            for place in [op[0] for op in self.flows.ops() if _bundle_of(op) is bundle]:
+            for place in [op[0] for op in self.flows.ops() if bundle_of(op) is bundle]:
                 self.withdraw(place)
                 self._collect(place, CANCELLED)
             return bundle.left == 0
@@ -312,7 +315,7 @@ class Proactor:
         tokens = [
             token
             for token, op in self._in_flight.items()
-            if op[0] is waiter or (bundle is not None and _bundle_of(op) is bundle)
+            if op[0] is waiter or (bundle is not None and bundle_of(op) is bundle)
         ]
         for token in tokens:
             if self._in_flight[token][1].cancellable:
@@ -393,7 +396,3 @@ class Proactor:
         self.loop.unwatch(self._port.fd)
         self._port.detach()
         on_retired(self)
-
-
-def _bundle_of(op: Op) -> Bundle | None:
-    return op[0][0] if type(op[0]) is tuple else None

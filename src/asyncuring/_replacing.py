@@ -142,7 +142,7 @@ class _Replacing(Account):
 
     async def _open(self, directory_fd: int, path: bytes, flags: int, permissions: int) -> int:
         call = self._driver.call(Opcode.OPEN, path=path, flags=flags, mode=permissions)
-        opening = self._opening = Opening(self.proactor)
+        opening = self._opening = Opening(self.proactor, path)
         waiter = opening.perform(call.opcode, directory_fd, call.pin)
         try:
             result: int = await waiter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .blocks import Call, ChainMemory, StepOp
     from .tallies import Tally
 
-__all__ = ["Counters", "Driver", "Port"]
+__all__ = ["Counters", "Driver", "Port", "SlowOp"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,15 @@ class Counters:
     beside: int = 0
 
 
+class SlowOp(NamedTuple):
+    """An op that is done and took long, in seconds: see `Tally` for the parts of its time."""
+
+    token: int
+    backlog: float
+    kernel: float
+    loop: float
+
+
 class Port(Protocol):
     """One event loop's end of a driver. All of it belongs to that loop's thread."""
 
@@ -49,6 +58,9 @@ class Port(Protocol):
 
     reap_limit: int
     """The most completions that one exchange returns."""
+
+    slow_ops: list[SlowOp]
+    """Those of the last exchanges that took long (`native.note_slow_ops`), to be taken away."""
 
     def exchange(self, ops: Sequence[tuple[int, Op]], rung: bool, /) -> Sequence[tuple[int, int]]:
         """Submit `ops`, each with its token; return completions as (token, result).

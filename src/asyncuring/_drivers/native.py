@@ -14,7 +14,7 @@ from asyncuring._errors import DriverUnavailableError
 from asyncuring._histogram import log_linear_bounds
 from asyncuring._native._core import ffi, lib
 
-from . import Counters
+from . import Counters, SlowOp
 from .blocks import Call, ChainMemory, StepOp, call_block, chain_block, vector_block
 from .causes import NOT_BUILT, unavailable
 from .tallies import Tally, read_tally
@@ -29,6 +29,7 @@ __all__ = [
     "address_of",
     "enter_region",
     "liburing_version",
+    "note_slow_ops",
     "regions_after_fork",
     "remove_region",
     "start_threads",
@@ -79,7 +80,8 @@ _call_opcode = _keeping_the_gil(
     ctypes.c_uint,
     ctypes.c_void_p,
 )
-_SOON = lib.ASYNCURING_SOON
+_SOON, _SLOW = lib.ASYNCURING_SOON, lib.ASYNCURING_SLOW
+_COUNT: int = _SLOW - 1
 
 # Parsed once; a string would be looked up at each call.
 _BYTES = ffi.typeof("char[]")
@@ -283,6 +285,7 @@ class NativePort:
         "_staging",
         "fd",
         "reap_limit",
+        "slow_ops",
         "tokens",
     )
 
@@ -292,6 +295,7 @@ class NativePort:
         self.fd: int = lib.asyncuring_port_fd(port)
         self.tokens = tokens
         self.reap_limit = _REAP_LIMIT
+        self.slow_ops: list[SlowOp] = []
         staging = lib.asyncuring_port_staging(port)
         self._staging = memoryview(ffi.buffer(staging, 2 * depth * _OP.size))
         self._addresses = lib.asyncuring_port_addresses(port)
@@ -311,10 +315,22 @@ class NativePort:
             pack_into(staging, position, token, origin, argument, length, fd, opcode)
             position += _OP_SIZE
         reaped = _exchange(self._port_address, len(ops), self._out_address, _REAP_LIMIT, rung)
+        if reaped > _REAP_LIMIT:
+            reaped = self._see_to(reaped)
+        return list(_iter_completions(self._completions[: reaped * _COMPLETION_SIZE]))
+
+    def _see_to(self, reaped: int) -> int:
+        """Do what an exchange asks for that returns more than a count; returns the count."""
         if reaped == _SOON:
             lib.asyncuring_port_spin(self._port)
             reaped = _exchange(self._port_address, 0, self._out_address, _REAP_LIMIT, False)
-        return list(_iter_completions(self._completions[: reaped * _COMPLETION_SIZE]))
+        if reaped & _SLOW:
+            slow_ops = ffi.new("asyncuring_slow_op **")
+            number = lib.asyncuring_port_slow_ops(self._port, slow_ops)
+            for slow in ffi.unpack(slow_ops[0], number):
+                seconds = (slow.backlog_ns / 1e9, slow.kernel_ns / 1e9, slow.loop_ns / 1e9)
+                self.slow_ops.append(SlowOp(slow.token, *seconds))
+        return reaped & _COUNT
 
     def read_cached(self, fd: int, pin: Any, length: int, offset: int) -> int:
         """See `Port.read_cached`."""
@@ -324,6 +340,11 @@ class NativePort:
     def detach(self) -> None:
         """See `Port.detach`."""
         lib.asyncuring_port_detach(self._port)
+
+
+def note_slow_ops(nanoseconds: int) -> None:
+    """Have every port note ops that took so long, in all, or longer; 0: none."""
+    lib.asyncuring_note_slow_ops(nanoseconds)
 
 
 def liburing_version() -> str | None:
