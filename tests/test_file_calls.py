@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -140,6 +141,18 @@ def test_every_advice_is_taken(run: Run, driver: DriverName, file: Path) -> None
             unknown: Any = "none"
             with pytest.raises(ValueError, match="there is no advice 'none'"):
                 await uring_file.advise(unknown)
+
+    run(main)
+
+
+def test_what_has_no_page_cache_is_not_advised_of(run: Run, driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as stream:
+            for call in (partial(stream.advise, "willneed"), stream.sync_range):
+                with pytest.raises(OSError, match="Illegal seek") as caught:
+                    await call()
+                assert caught.value.errno == errno.ESPIPE
+                assert caught.value.filename == str(fifo)
 
     run(main)
 

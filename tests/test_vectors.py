@@ -17,7 +17,7 @@ from asyncuring import ClosedFileError, open_file
 from tests.conftest import PATTERN
 from tests.kernel import knows_what_would_wait
 from tests.page_cache import resident
-from tests.running import CancelledTaskError, Task, checkpoint, is_pinned, until_in_flight
+from tests.running import CancelledTaskError, Task, checkpoint, is_pinned, until, until_in_flight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -150,6 +150,26 @@ def test_a_cancelled_vectored_read_lets_go_of_its_buffers(
             assert not any(map(is_pinned, bufs))
             os.write(stream.fileno(), b"later")
             assert await stream.readv_at(bufs, 0) == 5
+
+    run(main)
+
+
+def test_a_vectored_read_of_a_file_that_is_closed_by_force(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        buf = bytearray(4)
+        stream = await open_file(fifo, "r+", driver=driver)
+        read = Task.start(stream.readv_at, [buf], 0)
+        await until_in_flight(1)
+        closing = Task.start(stream.aclose)
+        await until(lambda: stream.closed)
+        closing.cancel()
+        with pytest.raises(ClosedFileError, match="is closed"):
+            await read.join()
+        with pytest.raises(CancelledTaskError):
+            await closing.join()
+        assert not is_pinned(buf)
 
     run(main)
 
