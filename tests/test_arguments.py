@@ -131,7 +131,7 @@ def test_a_closed_file_refuses_everything(run: Run, driver: DriverName, file: Pa
 
 def test_unknown_modes_are_refused(run: Run, file: Path) -> None:
     async def main() -> None:
-        modes: list[Any] = ["a", "rb", "w", ""]
+        modes: list[Any] = ["at", "rb", "w", ""]
         for mode in modes:
             with pytest.raises(ValueError, match="mode must be one of 'r', 'r\\+', 'w\\+'"):
                 await open_file(file, mode)

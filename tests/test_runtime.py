@@ -28,9 +28,8 @@ def threads() -> int:
 
 
 def test_importing_starts_nothing() -> None:
-    assert output_of("print(native_threads(), asyncuring.statistics())", "", "") == (
-        "1 Statistics(drivers=())\n"
-    )
+    counted = "print(native_threads(), asyncuring.statistics().drivers)"
+    assert output_of(counted, "", "") == "1 ()\n"
 
 
 def test_trio_is_not_imported_before_the_program_does_so(driver: DriverName, file: Path) -> None:

@@ -83,7 +83,7 @@ def bench_stage(ruler: Ruler, file: CachedFile, monkeypatch: pytest.MonkeyPatch)
             driver, fd = driver_of(uring_file), uring_file.fileno()
             pin = driver.pin(bytearray(BLOCK_SIZE), True)
             port = driver.attach(DEPTH)
-            batch = batch_of(port, BATCH, (None, None, pin, READ, fd, BLOCK_SIZE, 0))
+            batch = batch_of(port, BATCH, (None, None, pin, READ, fd, BLOCK_SIZE, 0, None, 0))
             with monkeypatch.context() as context:
                 context.setattr(native, "_exchange", lambda *_: 0)
                 yield sliced(lambda: port.exchange(batch, False), 200, BATCH)
@@ -116,7 +116,7 @@ def bench_exchange(
     async def part() -> AsyncIterator[Slice]:
         async with await open_file(file.path, driver=driver) as uring_file:
             port = driver_of(uring_file).attach(DEPTH)
-            batch = batch_of(port, size, (None, None, None, NOP, -1, 0, 0))
+            batch = batch_of(port, size, (None, None, None, NOP, -1, 0, 0, None, 0))
 
             def there_and_back() -> None:
                 left = size - len(port.exchange(batch, False))
