@@ -72,6 +72,9 @@ FLOORS: dict[str, set[str]] = {
     | {"_pool_statistics", "_replacing", "_slow_ops", "_statistics"},
     "_report": {"_drivers", "_runtime", "asyncuring"},
     "__main__": {"_report"},
+    "_metrics": {"asyncuring"},
+    "prometheus": {"_metrics", "asyncuring"},
+    "opentelemetry": {"_metrics", "asyncuring"},
     "testing": {"asyncuring"},
     "benchmark": {"asyncuring"},
 }

@@ -21,6 +21,7 @@ __all__ = [
     "Op",
     "Opcode",
     "Waiter",
+    "bundle_of",
     "bytes_of",
 ]
 
