@@ -313,6 +313,30 @@ def test_a_buffer_given_back_too_early_is_withheld_until_the_completion(
     run(main)
 
 
+def test_buffers_of_one_vectored_read_are_withheld_until_the_completion(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        with BufferPool(4, 2) as pool:
+            async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
+                views = [await pool.acquire() for _ in range(2)]
+                read = Task.start(stream.readv_at, views, 0)
+                await until_in_flight(1)
+                for view in views:
+                    pool.give_back(view)
+                waiting = [Task.start(pool.acquire) for _ in range(2)]
+                await until(lambda: pool.statistics().waiting == 2)
+                assert pool.statistics().withheld == 2
+                os.write(stream.fileno(), b"late too")
+                assert await read.join() == 8
+                got = [await task.join() for task in waiting]
+                assert sorted(bytes(view) for view in got) == [b" too", b"late"]
+                for view in got:
+                    pool.give_back(view)
+
+    run(main)
+
+
 def test_a_buffer_that_waits_in_the_backlog_is_withheld(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:

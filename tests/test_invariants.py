@@ -1,7 +1,8 @@
 """The invariants of the design, one by one; each test names its own.
 
 Number 3 has more tests in test_cancellation.py, 8 in test_unavailable.py, 10 in test_fork.py, and
-5 in test_exit.py; the native stress programs look at 1, 6 and 7 from below.
+5 in test_exit.py; 12 is in test_registered_buffers.py. The native stress programs look at 1, 6, 7
+and 12 from below.
 """
 
 from __future__ import annotations

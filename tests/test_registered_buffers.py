@@ -116,7 +116,7 @@ def test_side_threads_and_native_threads_need_no_registration(
     run(main)
 
 
-def test_other_memory_at_the_same_address_is_not_taken_for_a_pools(
+def test_invariant_12_other_memory_at_the_same_address_is_not_taken_for_a_pools(
     run: Run, driver: DriverName, file: Path
 ) -> None:
     async def main() -> None:
