@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -165,6 +167,17 @@ async def gather(function: AsyncFunction[T], count: int) -> list[T]:
     """Run function(0), …, function(count - 1) at the same time."""
     tasks = [Task.start(function, number) for number in range(count)]
     return [await task.join() for task in tasks]
+
+
+def fill_stream(fd: int) -> int:
+    """Fill a FIFO, so that a write to it stays in flight; returns with how many bytes."""
+    os.set_blocking(fd, False)
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            count += os.write(fd, bytes(4096))
+    os.set_blocking(fd, True)
+    return count
 
 
 def is_pinned(buf: bytearray) -> bool:

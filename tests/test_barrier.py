@@ -20,6 +20,7 @@ from tests.running import (
     CancelledTaskError,
     Task,
     checkpoint,
+    fill_stream,
     forget,
     is_pinned,
     until,
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
 
     from asyncuring._runtime import DriverName
     from tests.running import Run
-
-
-def fill(uring_file: UringFile) -> int:
-    """Fill a FIFO; returns with how many bytes."""
-    os.set_blocking(uring_file.fileno(), False)
-    count = 0
-    try:
-        while True:
-            count += os.write(uring_file.fileno(), bytes(4096))
-    except BlockingIOError:
-        os.set_blocking(uring_file.fileno(), True)
-        return count
 
 
 async def start(function: Callable[..., Any], *args: Any) -> Task[Any]:
@@ -61,7 +50,7 @@ def any_done(*tasks: Task[Any]) -> bool:
 def test_what_is_behind_waits_for_what_is_before(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill(uring_file)
+            count = fill_stream(uring_file.fileno())
             first = await start(uring_file.write_at, b"first", 0)
             await until_in_flight(1)
             barrier = await start(uring_file.barrier)
@@ -89,7 +78,7 @@ def test_a_barrier_holds_up_neither_reads_nor_other_files(
             await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file,
             await open_file(file, "r+", driver=driver) as other,
         ):
-            fill(uring_file)
+            fill_stream(uring_file.fileno())
             write = await start(uring_file.write_at, bytes(4096), 0)
             await until_in_flight(1)
             barrier = await start(uring_file.barrier)
@@ -136,7 +125,7 @@ def test_barriers_behind_barriers(run: Run, driver: DriverName, fifo: Path) -> N
 
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            count = fill(uring_file)
+            count = fill_stream(uring_file.fileno())
             writes, barriers = [], []
             for number in range(5):
                 writes += [
@@ -161,7 +150,7 @@ def test_a_cancelled_barrier_lets_go_of_what_is_behind_when_its_turn_comes(
 ) -> None:
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill(uring_file)
+            count = fill_stream(uring_file.fileno())
             first = await start(uring_file.write_at, b"1", 0)
             await until_in_flight(1)
             barrier = await start(uring_file.barrier)
@@ -182,7 +171,7 @@ def test_what_waits_behind_a_barrier_is_cancelled_at_once(
 ) -> None:
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill(uring_file)
+            count = fill_stream(uring_file.fileno())
             first = await start(uring_file.write_at, b"1", 0)
             await until_in_flight(1)
             barrier = await start(uring_file.barrier)
@@ -212,7 +201,7 @@ def test_cancelling_the_op_before_opens_the_barrier(
 
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill(uring_file)
+            count = fill_stream(uring_file.fileno())
             first = await start(uring_file.write_at, b"1", 0)
             barrier = await start(uring_file.barrier)
             second = await start(uring_file.write_at, b"2", 0)
@@ -239,7 +228,7 @@ def test_closing_waits_for_what_waits_behind_a_barrier(
     async def main() -> None:
         uring_file = await open_file(fifo, "r+", driver=driver)
         fd = os.dup(uring_file.fileno())
-        count = fill(uring_file)
+        count = fill_stream(uring_file.fileno())
         first = await start(uring_file.write_at, b"1", 0)
         await until_in_flight(1)
         barriers = [await start(uring_file.barrier)]
@@ -267,7 +256,7 @@ def test_a_cancelled_closing_ends_what_waits_behind_a_barrier(
 ) -> None:
     async def main() -> None:
         uring_file = await open_file(fifo, "r+", driver=driver)
-        fill(uring_file)
+        fill_stream(uring_file.fileno())
         tasks = [await start(uring_file.write_at, b"1", 0)]
         await until_in_flight(1)
         barrier = await start(uring_file.barrier)
@@ -288,7 +277,7 @@ def test_a_cancelled_closing_ends_what_waits_behind_a_barrier(
 def test_a_barrier_is_of_one_loop(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill(uring_file)
+            count = fill_stream(uring_file.fileno())
             write = await start(uring_file.write_at, b"1", 0)
             await until_in_flight(1)
             with ThreadPoolExecutor(1) as pool:
@@ -314,7 +303,7 @@ def test_a_loop_that_is_gone_leaves_nothing_behind_its_barrier(
 
     async def begin() -> UringFile:
         uring_file = await open_file(fifo, "r+", driver=driver)
-        fill(uring_file)
+        fill_stream(uring_file.fileno())
         left.append(await start(uring_file.write_at, b"1", 0))
         await until_in_flight(1)
         left.append(await start(uring_file.barrier))

@@ -92,6 +92,11 @@ def test_registered_buffers_are_used_as_such(run: Run, ring: DriverName, file: P
                     assert buf == PATTERN[:PAGE]
                     view[:] = b"x" * PAGE
                     assert await uring_file.write_at(view, PAGE) == PAGE
+                    assert file.read_bytes()[PAGE : 2 * PAGE] == PATTERN[:PAGE]
+                    async with uring_file.chain() as chain:
+                        chain.write_all_at(bytes(PAGE), PAGE)
+                        chain.write_all_at(view, PAGE)
+                        chain.fdatasync()
                 assert file.read_bytes()[PAGE : 2 * PAGE] == PATTERN[:PAGE]
 
     run(main)

@@ -11,7 +11,7 @@ import pytest
 
 import asyncuring
 from asyncuring import open_file
-from tests.running import is_pinned, run_asyncio, run_uvloop, until_in_flight
+from tests.running import fill_stream, is_pinned, run_asyncio, run_uvloop, until_in_flight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,5 +236,78 @@ def test_leaving_a_file_in_a_cancelled_trio_scope_closes_it(driver: DriverName, 
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
         assert asyncuring.statistics().drivers == ()
+
+    trio.run(main)
+
+
+# -- chains, barriers and logs
+
+
+async def run_a_chain(uring_file: UringFile, buf: bytearray) -> None:
+    async with uring_file.chain() as chain:
+        chain.read_exactly_at(buf, 0)
+        chain.read_exactly_at(buf, 0)
+
+
+def test_a_chain_ends_when_its_time_is_over(
+    run_on_asyncio: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        buf = bytearray(4)
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(run_a_chain(uring_file, buf), TIMEOUT_S)
+            check_that_nothing_is_left(uring_file, buf)
+
+    run_on_asyncio(main)
+
+
+def test_a_chain_ends_when_its_scope_does(driver: DriverName, fifo: Path) -> None:
+    async def main() -> None:
+        buf = bytearray(4)
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            with pytest.raises(trio.TooSlowError), trio.fail_after(TIMEOUT_S):
+                await run_a_chain(uring_file, buf)
+            check_that_nothing_is_left(uring_file, buf)
+
+    trio.run(main)
+
+
+def test_barriers_and_what_is_behind_them_end_when_their_time_is_over(
+    run_on_asyncio: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            fill_stream(uring_file.fileno())
+            write = asyncio.ensure_future(uring_file.write_at(b"1", 0))
+            await until_in_flight(1)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(uring_file.barrier(), TIMEOUT_S)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(uring_file.write_at(b"2", 0), TIMEOUT_S)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(
+                    asyncuring.GroupCommit(uring_file, 0).append(b"3"), TIMEOUT_S
+                )
+            await uring_file.read_at(bytearray(65536), 0)
+            assert await write == 1
+
+    run_on_asyncio(main)
+
+
+def test_barriers_and_what_is_behind_them_end_with_their_scope(
+    driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            fill_stream(uring_file.fileno())
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(uring_file.write_at, b"1", 0)
+                await until_in_flight(1)
+                log = asyncuring.GroupCommit(uring_file, 0)
+                for wait in (uring_file.barrier, lambda: log.append(b"3")):
+                    with pytest.raises(trio.TooSlowError), trio.fail_after(TIMEOUT_S):
+                        await wait()
+                await uring_file.read_at(bytearray(65536), 0)
 
     trio.run(main)

@@ -209,7 +209,7 @@ static void stage_tick(struct loop *self, bool draining)
 
 /* ---- what comes back ---- */
 
-static void check_step(struct slot *slot, unsigned i)
+static int64_t check_step(struct slot *slot, unsigned i)
 {
     int64_t result = slot->chain->steps[i].result;
     switch (slot->kinds[i]) {
@@ -231,10 +231,11 @@ static void check_step(struct slot *slot, unsigned i)
     default:
         break;
     }
+    return result;
 }
 
 /* The steps behind the one that stopped it, and that one. */
-static void check_stop(struct slot *slot, unsigned place, int64_t result)
+static void check_stop(struct slot *slot, unsigned place, int64_t bytes, int64_t result)
 {
     int64_t stopped = slot->chain->steps[place].result;
     for (unsigned i = place + 1; i < slot->chain->count; i++)
@@ -245,7 +246,7 @@ static void check_stop(struct slot *slot, unsigned place, int64_t result)
         CHECK(result == (stopped == ASYNCURING_NOT_RUN ? -ECANCELED : stopped), "%ld",
               (long)result);
     } else if (slot->kinds[place] == STOP_SHORT) {
-        CHECK(stopped == TAIL && result == 0, "step %u: %ld, %ld", place, (long)stopped,
+        CHECK(stopped == TAIL && result == bytes + stopped, "step %u: %ld, %ld", place, (long)stopped,
               (long)result);
     } else {
         CHECK(slot->kinds[place] == STOP_FAILED && stopped == -EBADF && result == -EBADF,
@@ -256,20 +257,20 @@ static void check_stop(struct slot *slot, unsigned place, int64_t result)
 static void check_chain(struct loop *self, struct slot *slot, int64_t result)
 {
     unsigned place = 0;
+    int64_t bytes = 0;
     while (place < slot->chain->count &&
            slot->chain->steps[place].result >= slot->chain->steps[place].wanted)
-        check_step(slot, place++);
+        bytes += check_step(slot, place++);
     if (place < slot->chain->count)
-        check_stop(slot, place, result);
+        check_stop(slot, place, bytes, result);
     else
-        CHECK(result == 0, "a chain answered %ld", (long)result);
+        CHECK(result == bytes, "%ld bytes, not %ld", (long)result, (long)bytes);
     if (slot->waits) /* it did not get that far */
         self->waiting--;
     slot->waits = false;
     struct pollfd fd = {.fd = slot->pipe_ends[0], .events = POLLIN};
-    char left;
-    if (poll(&fd, 1, 0) == 1)
-        CHECK(read(fd.fd, &left, 1) == 1, "%s", strerror(errno));
+    if (poll(&fd, 1, 0) == 1) /* the byte is left */
+        CHECK(read(fd.fd, slot->words, 1) == 1, "%s", strerror(errno));
 }
 
 static void complete(struct loop *self, const asyncuring_completion *completion)
@@ -383,15 +384,13 @@ int main(int arguments_count, char **arguments)
     double until = seconds_now() + (arguments_count > 1 ? atof(arguments[1]) : 1);
     asyncuring_start_error error = {0};
     do {
-        watchdog_feed();
+        watchdog_feed(); /* ROUND_SECONDS_MAX are enough for all three */
         asyncuring_driver *driver = asyncuring_threads_start(THREADS, &error);
         CHECK(driver, "%s", strerror(error.error));
         live("threads", driver);
-        watchdog_feed();
         driver = start_with_ring("chain_stress: uring", asyncuring_uring_start);
         if (driver)
             live("uring", driver);
-        watchdog_feed();
         driver = start_with_ring("chain_stress: uring-local", asyncuring_uring_local_start);
         if (driver)
             live("uring-local", driver);

@@ -114,7 +114,8 @@ typedef struct asyncuring_step {
 } asyncuring_step;
 
 /* Steps that run one after the other, up to the first that does not come out as it should. The op's
- * own result is that step's negative errno; 0 if there is none, or if it transferred too little. */
+ * own result is that step's negative errno; or, if there is none or it transferred too little, the
+ * number of bytes that all of them have transferred. */
 typedef struct asyncuring_chain {
     /* The driver's; 0 when the op is staged. */
     uint64_t token;

@@ -37,15 +37,18 @@ bool chain_walk(asyncuring_chain *chain)
 
 int64_t chain_result(asyncuring_chain *chain)
 {
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < chain->place; i++)
+        bytes += chain->steps[i].result;
     if (chain->place == chain->count)
-        return 0;
+        return bytes;
     /* The kernel answers ECANCELED for those that were linked behind the one that failed. */
     for (uint32_t i = chain->place + 1; i < chain->count; i++)
         chain->steps[i].result = ASYNCURING_NOT_RUN;
     int64_t result = chain->steps[chain->place].result;
     if (result == ASYNCURING_NOT_RUN)
         return -ECANCELED;
-    return result < 0 ? result : 0;
+    return result < 0 ? result : bytes + result;
 }
 
 void chain_append(struct chain_list *list, asyncuring_chain *chain)

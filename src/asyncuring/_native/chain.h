@@ -27,8 +27,8 @@ asyncuring_chain *chain_start(const asyncuring_op *op, bool *started);
 /* Walk on over the steps that came out as they should. True if it is over: all of them have, one
  * has not, or somebody asked for its end. Not while a step is under way. */
 bool chain_walk(asyncuring_chain *chain);
-/* What completes the op of a chain that is over: 0, or the errno of the step that stopped it; 0
- * also if that transferred too little. */
+/* What completes the op of a chain that is over: the bytes that all its steps transferred, or the
+ * negative errno of the step that stopped it. */
 int64_t chain_result(asyncuring_chain *chain);
 
 /* ---- chains, in order ---- */

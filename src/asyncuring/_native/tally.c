@@ -45,7 +45,7 @@ static bool transfers(uint32_t opcode)
 {
     return opcode == ASYNCURING_OP_READ || opcode == ASYNCURING_OP_WRITE ||
            opcode == ASYNCURING_OP_READV || opcode == ASYNCURING_OP_WRITEV ||
-           opcode == ASYNCURING_OP_COPY_RANGE;
+           opcode == ASYNCURING_OP_COPY_RANGE || opcode == ASYNCURING_OP_CHAIN;
 }
 
 static void count_result(struct tally_cell *cell, int64_t result)

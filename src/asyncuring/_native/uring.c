@@ -327,6 +327,8 @@ static void *ring_run(void *argument)
     if (created < 0)
         return NULL;
     self->may_spin = has_two_processors();
+    self->chains.regions = &self->regions;
+    self->chains.reports = self->driver->regions;
     /* So much room is left for chains. */
     self->in_kernel_max = *self->ring.cq.kring_entries - RING_SQ_ENTRIES - BATCH_OPS;
     ring_loop(self);

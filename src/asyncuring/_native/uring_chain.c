@@ -8,13 +8,14 @@ void ring_chain_add(struct ring_chains *chains, const asyncuring_op *op)
     chain_append(&chains->waiting, chain_start(op, &started));
 }
 
-static unsigned prepare_run(asyncuring_chain *chain, struct io_uring *ring, unsigned room,
-                            uint64_t *bytes)
+static unsigned prepare_run(struct ring_chains *chains, asyncuring_chain *chain,
+                            struct io_uring *ring, unsigned room, uint64_t *bytes)
 {
     asyncuring_step *step = &chain->steps[chain->place];
     const asyncuring_step *end = &chain->steps[chain->count];
     for (;;) {
         struct io_uring_sqe *sqe = ring_prepare(ring, &step->op);
+        ring_use_region(chains->regions, ring, chains->reports);
         chain->under_way++;
         *bytes += ring_transfer_length(&step->op);
         bool linked =
@@ -33,7 +34,7 @@ unsigned ring_chains_prepare(struct ring_chains *chains, struct io_uring *ring, 
     while (count < room && bytes < BATCH_BYTES && (chain = chains->waiting.first)) {
         chain_remove(&chains->waiting, chain);
         chain_append(&chains->running, chain);
-        count += prepare_run(chain, ring, room - count, &bytes);
+        count += prepare_run(chains, chain, ring, room - count, &bytes);
     }
     return count;
 }

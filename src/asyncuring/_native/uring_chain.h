@@ -13,9 +13,11 @@
  */
 #pragma once
 #include "chain.h"
-#include "uring.h"
+#include "uring_regions.h"
 
 struct ring_chains {
+    struct ring_regions *regions; /* of their ring, and what it reports of them */
+    _Atomic uint64_t *reports;
     struct chain_list waiting; /* for their next run */
     struct chain_list running;
 };

@@ -265,6 +265,8 @@ static int local_open(asyncuring_port *port)
     if (ring_create(&self->ring, RING_OF_A_PORT, &error) < 0)
         return error.error;
     self->created = true;
+    self->chains.regions = &self->regions;
+    self->chains.reports = port->driver->regions;
     return -io_uring_register_eventfd(&self->ring, port->doorbell.ring_fd);
 }
 
