@@ -56,7 +56,7 @@ FLOORS: dict[str, set[str]] = {
     "_file_order": FILES | {"_barrier", "_chain", "_handle"},
     "_file_status": set(),
     "_flags": set(),
-    "_locking": FILES,
+    "_locking": FILES | {"_io_class"},
     "_file_calls": FILES | {"_arguments", "_file_order", "_file_status", "_locking"},
     "_file_vectors": FILES | {"_arguments", "_file_calls", "_flags"},
     "_file": FILES | {"_arguments", "_buffers", "_file_vectors", "_io_class", "_routes", "_sides"},

@@ -7,11 +7,12 @@ import fcntl
 import gc
 import os
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncuring import ClosedFileError, open_file
+from asyncuring import ClosedFileError, IoClass, open_file
 from tests.running import CancelledTaskError, Task, checkpoint, forget, until
 
 if TYPE_CHECKING:
@@ -156,6 +157,29 @@ def test_a_lock_got_by_a_cancelled_task_is_given_back(
                 else:
                     assert not await try_lock(second)
                     await first.unlock()
+
+    run(main)
+
+
+def test_giving_a_lock_back_waits_for_no_limit(run: Run, driver: DriverName, file: Path) -> None:
+    """However far the attempt has come when its task is cancelled, in a class that is limited."""
+
+    async def main() -> None:
+        async with (
+            await open_file(file, "r+", driver=driver) as first,
+            await open_file(file, "r+", driver=driver) as second,
+        ):
+            for steps in range(12):
+                with IoClass("slow", ops_per_second=0.001):  # the attempt, and then none for long
+                    locking = Task.start(first.lock)
+                for _ in range(steps):
+                    await checkpoint()
+                locking.cancel()
+                with suppress(CancelledTaskError):
+                    await locking.join()
+                    await first.unlock()
+                assert await try_lock(second)
+                await second.unlock()
 
     run(main)
 

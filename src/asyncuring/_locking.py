@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._account import JointAccount
+from ._io_class import DEFAULT
 
 if TYPE_CHECKING:
     from ._account import Account
@@ -77,7 +78,8 @@ class LockAttempt(JointAccount):
             self._value = -1  # once
             account = _Unlocking(self.proactor, [self._account])
             opcode, pin = self._unlock
-            self._unlocking = account, account.perform(opcode, self._fd, pin)
+            with DEFAULT:  # what cannot be cancelled must not wait for a limit of its class
+                self._unlocking = account, account.perform(opcode, self._fd, pin)
 
     async def _given_back(self) -> None:
         if self._unlocking is not None:
