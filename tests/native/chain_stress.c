@@ -246,8 +246,8 @@ static void check_stop(struct slot *slot, unsigned place, int64_t bytes, int64_t
         CHECK(result == (stopped == ASYNCURING_NOT_RUN ? -ECANCELED : stopped), "%ld",
               (long)result);
     } else if (slot->kinds[place] == STOP_SHORT) {
-        CHECK(stopped == TAIL && result == bytes + stopped, "step %u: %ld, %ld", place, (long)stopped,
-              (long)result);
+        CHECK(stopped == TAIL && result == bytes + stopped, "step %u: %ld, %ld", place,
+              (long)stopped, (long)result);
     } else {
         CHECK(slot->kinds[place] == STOP_FAILED && stopped == -EBADF && result == -EBADF,
               "step %u: %ld, %ld", place, (long)stopped, (long)result);
