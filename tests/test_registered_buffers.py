@@ -74,16 +74,18 @@ def test_the_first_op_registers(run: Run, ring: DriverName, file: Path) -> None:
     run(main)
 
 
-def test_registered_buffers_are_used_as_such(run: Run, ring: DriverName, file: Path) -> None:
-    """Told by taking the pages away: the kernel goes on with those that were registered."""
+def take_the_pages(pool: BufferPool) -> None:
+    """Let others be at the pool's addresses; the kernel keeps those that are registered."""
+    assert pool._whole is not None
+    cast("mmap.mmap", pool._whole.obj).madvise(mmap.MADV_DONTNEED)
 
+
+def test_registered_buffers_are_used_as_such(run: Run, ring: DriverName, file: Path) -> None:
     async def main() -> None:
         async with await open_file(file, "r+", driver=ring, cached_reads="ring") as uring_file:
             with BufferPool(PAGE, 1) as pool:
                 assert await read_once(pool, uring_file)
-                assert pool._whole is not None
-                memory = cast("mmap.mmap", pool._whole.obj)
-                memory.madvise(mmap.MADV_DONTNEED)
+                take_the_pages(pool)
                 async with pool.lease() as view:
                     assert await uring_file.read_at(view, 0) == PAGE
                     assert view == bytes(PAGE)
@@ -221,6 +223,29 @@ def test_a_stream_reads_into_registered_buffers(run: Run, ring: DriverName, fifo
                 assert await read.join() == 4
                 assert bytes(view[:4]) == b"late"
             pool.give_back(view)
+
+    run(main)
+
+
+def test_the_steps_of_a_chain_use_registered_buffers(
+    run: Run, ring: DriverName, file: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=ring) as uring_file:
+            with BufferPool(PAGE, 1) as pool:
+                async with pool.lease() as view:
+                    view[:] = b"x" * PAGE
+                    async with uring_file.chain() as chain:
+                        chain.write_all_at(view, PAGE)
+                        chain.fdatasync()
+                    assert registered(pool) == [(ring, 1, "")]
+                    assert file.read_bytes()[PAGE : 2 * PAGE] == b"x" * PAGE
+                    take_the_pages(pool)
+                    async with uring_file.chain() as chain:
+                        chain.write_all_at(view, 0)
+                        chain.fdatasync()
+                    assert view == bytes(PAGE)
+                    assert file.read_bytes()[:PAGE] == b"x" * PAGE
 
     run(main)
 
