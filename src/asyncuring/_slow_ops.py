@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ._drivers.native import note_slow_ops
-from ._op import OPCODE_MASK, Opcode
+from ._op import OPCODE_MASK, Opcode, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["SlowLog", "log_slow_ops"]
 
 _logger = logging.getLogger("asyncuring")
+
+_AT_OFFSETS = {Opcode.READ, Opcode.WRITE, Opcode.READV, Opcode.WRITEV}
 
 # Where all operations are slow, to write a line for each would make them slower.
 _LINES_MAX = 10
@@ -84,15 +86,15 @@ class SlowLog:
 
 def _words_about(op: Op) -> str:
     """Say what `op` is; its buffer is the task's again when this is logged."""
-    _, account, _, opcode, _, length, argument, flow, _ = op
+    _, account, _, opcode, _, _, argument, flow, _ = op
     kind = Opcode(opcode & OPCODE_MASK)
     what = kind.name.lower()
     if account.name:
         what += f" of {os.fsdecode(account.name)!r}"
-    if kind in (Opcode.READ, Opcode.WRITE):
-        what += f", {length} bytes at {argument}"
-    elif kind in (Opcode.READV, Opcode.WRITEV):
-        what += f", {length} buffers at {argument}"
+    if bytes_of(op):
+        what += f", {bytes_of(op)} bytes"
+    if kind in _AT_OFFSETS:
+        what += f" at {argument}"
     return f"{what}, class {flow.io_class.name!r}"
 
 

@@ -43,7 +43,8 @@ class OperationStatistics:
             kernel to cancel another.
         io_class: name of the class; "default" for what is in no other.
         count: operations that are done, those that failed included.
-        bytes: transferred by them, in short reads and writes as many as they say.
+        bytes: transferred by them, in short reads and writes as many as they say. Of chains, which
+            are one operation each, by their steps, if none failed; steps are in no other entry.
         errors: how many of them failed, by errno (ECANCELED: cancelled in the kernel). 0 stands for
             what is no errno of this system.
         in_flight: those that the driver has now.
