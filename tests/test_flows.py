@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncuring import IoClass
+from asyncuring import IoClass, _io_class
 from asyncuring._flows import GRACE_NS, OP_COST, WINDOW, Flows
 from asyncuring._op import Opcode
 
@@ -64,6 +64,12 @@ class Desk:
 
     def has(self, io_class: IoClass) -> int:
         return sum(op[7].io_class is io_class for op in self.in_flight.values())
+
+
+@pytest.fixture(autouse=True)
+def names_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of one test is none of another's."""
+    monkeypatch.setattr(_io_class, "_classes", dict(_io_class._classes))
 
 
 @pytest.fixture
@@ -228,12 +234,10 @@ def test_no_more_than_the_depth_of_a_class_is_in_flight(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "io_class",
-    [IoClass("ops", ops_per_second=100), IoClass("bytes", bytes_per_second=100 * BLOCK)],
-    ids=["ops_per_second", "bytes_per_second"],
+    "limit", [{"ops_per_second": 100}, {"bytes_per_second": 100 * BLOCK}], ids=str
 )
-def test_a_rate_is_kept(desk: Desk, io_class: IoClass) -> None:
-    desk.now = 10**15  # after all other tests with this class
+def test_a_rate_is_kept(desk: Desk, limit: dict[str, int]) -> None:
+    io_class = IoClass("rate", **limit)
     begun = desk.now
     desk.ask(io_class, 250)
     times = []
@@ -281,9 +285,11 @@ def test_a_class_that_waits_for_its_rate_holds_nobody_up(desk: Desk) -> None:
 
 Requests = list[tuple[int, int]]
 
+CLASSES = {share: IoClass(f"of {share} shares", share) for share in (1, 2, 3, 5, 12)}
+
 
 @given(
-    shares=st.lists(st.integers(1, 12), min_size=2, max_size=4),
+    shares=st.lists(st.sampled_from(list(CLASSES)), min_size=2, max_size=4, unique=True),
     requests=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1 << 20)), max_size=400),
     served_per_tick=st.integers(1, 40),
 )
@@ -294,7 +300,7 @@ def test_nobody_starves(shares: list[int], requests: Requests, served_per_tick: 
     shares, differs by no more than the cost of the largest op of each, divided likewise.
     """
     desk = Desk()
-    classes = [IoClass(f"class {n}", share) for n, share in enumerate(shares)]
+    classes = [CLASSES[share] for share in shares]
     for number, size in requests:
         desk.ask(classes[number % len(classes)], 1, size)
     largest = {

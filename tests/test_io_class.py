@@ -39,6 +39,12 @@ def endless_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_flows, "GRACE_NS", 10**15)
 
 
+@pytest.fixture(autouse=True)
+def names_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of one test is none of another's."""
+    monkeypatch.setattr(_io_class, "_classes", dict(_io_class._classes))
+
+
 def reads_of(io_class: IoClass | str) -> tuple[int, int]:
     """How many reads of a class are in flight, and how many wait."""
     name = io_class if isinstance(io_class, str) else io_class.name
@@ -373,16 +379,20 @@ def test_shares_and_depth_are_whole_numbers(arguments: dict[str, Any]) -> None:
         IoClass("refused", **arguments)
 
 
+def test_a_process_has_one_class_of_a_name() -> None:
+    first = IoClass("compaction", 20, depth=8, ops_per_second=1000)
+    assert IoClass("compaction", shares=20, depth=8, ops_per_second=1000) is first
+    assert (first.name, first.shares) == ("compaction", 20)
+    text = "asyncuring.IoClass('compaction', shares=20, depth=8, ops_per_second=1000)"
+    assert repr(first) == text
+    with pytest.raises(ValueError, match="there is a class 'compaction' with other numbers"):
+        IoClass("compaction", 21, depth=8, ops_per_second=1000)
+
+
 def test_too_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_io_class, "_numbers", {"default": 0})
-    numbers = [IoClass(f"class {number}").number for number in range(31)]
-    assert sorted(numbers) == list(range(1, 32))
-    with pytest.raises(ValueError, match="there are 32 names of classes in this process"):
+    monkeypatch.setattr(_io_class, "_classes", {"default": _io_class.DEFAULT})
+    classes = [IoClass(f"class {number}") for number in range(31)]
+    assert [io_class.number for io_class in classes] == list(range(1, 32))
+    with pytest.raises(ValueError, match="there are 32 classes in this process"):
         IoClass("one too many")
-    assert IoClass("class 7", shares=5).number == numbers[7]
-
-
-def test_a_class_shows_its_name_and_shares() -> None:
-    io_class = IoClass("compaction", 20)
-    assert (io_class.name, io_class.shares) == ("compaction", 20)
-    assert repr(io_class) == "<asyncuring.IoClass 'compaction', 20 shares>"
+    assert IoClass("class 7") is classes[7]

@@ -7,7 +7,7 @@ import threading
 from contextvars import ContextVar
 from math import ceil, inf
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,24 +25,12 @@ _SHARES, _SHARES_MAX = 100, 10_000
 _BURST_NS = 20_000_000
 
 _lock = threading.Lock()
-_numbers: dict[str, int] = {}
-
-
-def _number(name: str) -> int:
-    """Return the number of the classes of that name, below `CLASSES_MAX`; the same for ever."""
-    with _lock:
-        if name not in _numbers and len(_numbers) == CLASSES_MAX:
-            message = (
-                f"there are {CLASSES_MAX} names of classes in this process, and no more are "
-                f"possible; give what is alike the same name instead of {name!r}"
-            )
-            raise ValueError(message)
-        return _numbers.setdefault(name, len(_numbers))
+_classes: dict[str, IoClass] = {}
 
 
 def class_names() -> list[str]:
     """Return the names of all classes that there were, by number."""
-    return list(_numbers)
+    return list(_classes)
 
 
 class IoClass:
@@ -61,10 +49,27 @@ class IoClass:
     floods the loop with operations cannot fill the device's queue before the others.
 
     Each event loop sees to its own operations only.
+
+    A process has one class of a name: made again with the same numbers, it is the same class.
+
+    Args:
+        name: for the statistics, too. A process can have 31 names.
+        shares: its weight beside other classes, from 1 to 10 000.
+        depth: the most of its operations that one event loop has in flight at a time.
+        bytes_per_second: the most that it reads and writes, in all event loops together.
+        ops_per_second: the most of its operations that are begun, likewise. Both kinds of rate hold
+            over any time, but for what 20 ms bring and for one operation. Reads of a class with a
+            rate never take place in the calling thread (see `open_file`).
+
+    Raises:
+        ValueError: a number is out of range, the name has a class with other numbers, or there are
+            too many names in this process.
+        TypeError: shares or depth are no whole number.
     """
 
     __slots__ = (
         "_name",
+        "_numbers",
         "_paces",
         "_shares",
         "depth",
@@ -73,49 +78,48 @@ class IoClass:
         "number",
     )
 
-    def __init__(
-        self,
+    number: int
+    depth: int | None
+    has_rates: bool
+    has_limits: bool
+    _name: str
+    _shares: int
+    _numbers: tuple[int, int | None, float | None, float | None]
+    _paces: tuple[_Pace, ...]
+
+    def __new__(
+        cls,
         name: str,
         shares: int = _SHARES,
         *,
         depth: int | None = None,
         bytes_per_second: float | None = None,
         ops_per_second: float | None = None,
-    ) -> None:
-        """Make a class.
-
-        Args:
-            name: for the statistics, where classes of the same name count as one. A process can
-                have 31 names.
-            shares: its weight beside other classes, from 1 to 10 000.
-            depth: the most of its operations that one event loop has in flight at a time.
-            bytes_per_second: the most that it reads and writes, in all event loops together.
-            ops_per_second: the most of its operations that are begun, likewise. Both kinds of rate
-                hold over any time, but for what 20 ms bring and for one operation. Reads of a class
-                with a rate never take place in the calling thread (see `open_file`).
-
-        Raises:
-            ValueError: there are too many names in this process, or a number is out of range.
-            TypeError: shares or depth are no whole number.
-        """
-        if not 1 <= index(shares) <= _SHARES_MAX:
-            message = f"shares must be between 1 and {_SHARES_MAX}, not {shares}"
-            raise ValueError(message)
-        if depth is not None and index(depth) < 1:
-            message = f"depth must be 1 or more, or None, not {depth}"
-            raise ValueError(message)
-        rates = {"bytes_per_second": bytes_per_second, "ops_per_second": ops_per_second}
-        for what, rate in rates.items():
-            if rate is not None and not 0 < rate < inf:
-                message = f"{what} must be more than 0, or None, not {rate}"
-                raise ValueError(message)
+    ) -> Self:
+        """Make the class of that name, or return it."""
+        numbers = (shares, depth, bytes_per_second, ops_per_second)
+        _refuse_out_of_range(*numbers)
+        self = super().__new__(cls)
         self._name = name
+        self._numbers = numbers
         self._shares = shares
         self._paces = (_Pace(bytes_per_second), _Pace(ops_per_second))
         self.depth = depth
-        self.has_rates = any(rate is not None for rate in rates.values())
+        self.has_rates = bytes_per_second is not None or ops_per_second is not None
         self.has_limits = self.has_rates or depth is not None
-        self.number = _number(name)
+        with _lock:
+            self.number = len(_classes)
+            if name not in _classes and self.number == CLASSES_MAX:
+                message = (
+                    f"there are {CLASSES_MAX} classes in this process, and no more are possible; "
+                    f"put what is alike into the same class, and not into {name!r}"
+                )
+                raise ValueError(message)
+            known = _classes.setdefault(name, self)
+        if known._numbers != numbers:  # noqa: SLF001  of the same class
+            message = f"there is a class {name!r} with other numbers: {known!r}"
+            raise ValueError(message)
+        return cast("Self", known)
 
     @property
     def name(self) -> str:
@@ -154,8 +158,27 @@ class IoClass:
             _current.set(io_class)
 
     def __repr__(self) -> str:
-        """Name and shares."""
-        return f"<asyncuring.IoClass {self._name!r}, {self._shares} shares>"
+        """Name and numbers, as they were given."""
+        shares, *limits = self._numbers
+        names = ("depth", "bytes_per_second", "ops_per_second")
+        given = [f", {what}={limit}" for what, limit in zip(names, limits) if limit is not None]  # noqa: B905  one for each
+        return f"asyncuring.IoClass({self._name!r}, shares={shares}{''.join(given)})"
+
+
+def _refuse_out_of_range(
+    shares: int, depth: int | None, bytes_per_second: float | None, ops_per_second: float | None
+) -> None:
+    if not 1 <= index(shares) <= _SHARES_MAX:
+        message = f"shares must be between 1 and {_SHARES_MAX}, not {shares}"
+        raise ValueError(message)
+    if depth is not None and index(depth) < 1:
+        message = f"depth must be 1 or more, or None, not {depth}"
+        raise ValueError(message)
+    rates = {"bytes_per_second": bytes_per_second, "ops_per_second": ops_per_second}
+    for what, rate in rates.items():
+        if rate is not None and not 0 < rate < inf:
+            message = f"{what} must be more than 0, or None, not {rate}"
+            raise ValueError(message)
 
 
 class _Pace:

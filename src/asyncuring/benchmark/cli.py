@@ -111,6 +111,14 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         help="numbers of clients, comma-separated; default: 1,8,64,400",
     )
     add(
+        "--background",
+        type=quantities.counts_or_none,
+        default=(0,),
+        metavar="N",
+        help="numbers of clients that flood the engine beside those that are measured,"
+        " comma-separated; default: 0",
+    )
+    add(
         "--loops",
         type=quantities.count,
         default=1,

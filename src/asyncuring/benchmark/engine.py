@@ -6,6 +6,7 @@ What an engine opens is the one function that the trial's workload asks for: see
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ class Engine:
     """Open the trial's file for clients that are threads."""
     run: Callable[[Trial], Record] | None = None
     """Do the whole work outside of this process; return what `execution.execute` returns."""
+    background: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What a client of the background is in while it works."""
     details: Callable[[], dict[str, Any]] | None = None
     """What the engine says about itself after the work, as JSON. Not required."""
     workloads: tuple[str, ...] = ("read",)

@@ -61,7 +61,7 @@ def execute(trial: Trial) -> Record:
     }
     if trial.workload == WRITE:
         dataset.write_back(trial.path)
-    return residency | measured
+    return residency | {"background": []} | measured
 
 
 def draw_offsets(trial: Trial, client: int) -> array[int]:
@@ -74,19 +74,24 @@ def draw_offsets(trial: Trial, client: int) -> array[int]:
 
 def _run_clients(engine: Engine, trial: Trial) -> Record:
     """Return what the clients of this process measured."""
-    clients = _clients(trial)
+    clients = _clients(trial, range(trial.clients))
     window = Window(trial.clients, trial.duration_s)
-    run = _run_tasks if engine.open_sync is None else _run_threads
-    details = run(engine, trial, clients, window)
+    if engine.open_sync is None:
+        background = _clients(trial, range(trial.clients, trial.clients + trial.background))
+        details = _run_tasks(engine, trial, clients, background, window)
+    else:
+        background = []
+        details = _run_threads(engine, trial, clients, window)
     return {
         "seconds": window.seconds,
         "cpu_us": window.cpu_us,
         "details": details,
         "clients": [client.record(window) for client in clients],
+        "background": [client.record(window) for client in background],
     }
 
 
-def _clients(trial: Trial) -> Clients:
+def _clients(trial: Trial, numbers: range) -> Clients:
     def buffer() -> mmap.mmap:
         buf = mmap.mmap(-1, trial.block_size)
         if trial.workload == WRITE:
@@ -94,34 +99,44 @@ def _clients(trial: Trial) -> Clients:
             buf[:] = random.Random(trial.seed).randbytes(trial.block_size)
         return buf
 
-    work = [(draw_offsets(trial, number), trial.ops_per_client) for number in range(trial.clients)]
+    work = [(draw_offsets(trial, number), trial.ops_per_client) for number in numbers]
     if trial.workload == READ_MANY:
         return [ManyClient([buffer() for _ in range(trial.batch)], *mine) for mine in work]
     return [Client(buffer(), *mine) for mine in work]
 
 
-def _run_tasks(engine: Engine, trial: Trial, clients: Clients, window: Window) -> dict[str, object]:
+def _run_tasks(
+    engine: Engine, trial: Trial, clients: Clients, background: Clients, window: Window
+) -> dict[str, object]:
     """Run the clients on the trial's loops, dealt out in turn."""
     assert engine.open_async is not None
     open_async, loop = engine.open_async, LOOPS[trial.loop]
     details: dict[str, object] = {}
     barrier = threading.Barrier(trial.loops, action=window.open)
 
-    async def main(clients: Clients) -> None:
+    async def main(clients: Clients, background: Clients) -> None:
         async with open_async(trial) as opened:
             op = verification.checked(opened, trial) if trial.verify and engine.reads else opened
-            gate = AsyncGate(barrier, len(clients), loop.new_event())
+            gate = AsyncGate(barrier, len(clients) + len(background), loop.new_event())
 
             def run_one(client: Any) -> AsyncMain:
                 # The workload decides on both, the kind of client and the kind of op.
                 return lambda: client.run(op, window, gate)
 
-            await loop.run_all([run_one(client) for client in clients])
+            def run_behind(client: Any) -> AsyncMain:
+                async def run() -> None:
+                    with engine.background():
+                        await client.run(op, window, gate)
+
+                return run
+
+            await loop.run_all([*map(run_behind, background), *map(run_one, clients)])
             if engine.details is not None:
                 details.update(engine.details())
 
     def run_share(number: int) -> Callable[[], None]:
-        return lambda: loop.run(lambda: main(clients[number :: trial.loops]))
+        share = slice(number, None, trial.loops)
+        return lambda: loop.run(lambda: main(clients[share], background[share]))
 
     if trial.loops == 1:
         run_share(0)()

@@ -42,6 +42,11 @@ def counts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(count(part) for part in text.split(",")))
 
 
+def counts_or_none(text: str) -> tuple[int, ...]:
+    """Return the numbers of a comma-separated list, each once; 0 may be among them."""
+    return tuple(dict.fromkeys(0 if part == "0" else count(part) for part in text.split(",")))
+
+
 def names(known: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
     """Return a function that takes a comma-separated list of known names, each once."""
     known = tuple(known)

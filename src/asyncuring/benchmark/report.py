@@ -29,6 +29,7 @@ class Key(NamedTuple):
     """What makes two trials repeats of each other."""
 
     clients: int
+    background: int
     engine: str
     loop: str
     loops: int
@@ -46,6 +47,7 @@ class Totals:
     engine: str
     loop: str
     clients: int
+    background: int
     loops: int
     busy_thread: bool
     workload: str
@@ -58,6 +60,8 @@ class Totals:
     ops_per_second: float | None = None
     ops_per_second_min: float | None = None
     ops_per_second_max: float | None = None
+    background_ops_per_second: float | None = None
+    all_ops_per_second: float | None = None
     cpu_us_per_op: float | None = None
     latency_us_p50: float | None = None
     latency_us_p99: float | None = None
@@ -162,12 +166,15 @@ def figures_of(record: Record) -> dict[str, float | None]:
     clients = record["clients"]
     counts = [client["ops"] for client in clients]
     fair = _each_known(record)
+    behind = sum(client["ops"] for client in record["background"])
     histogram = merge_histograms(client["latency_histogram"] for client in clients)
     return {
         "ops": sum(counts),
         "seconds": record["seconds"],
         "ops_per_second": _rate(record),
-        "cpu_us_per_op": record["cpu_us"] / sum(counts),
+        "background_ops_per_second": behind / record["seconds"],
+        "all_ops_per_second": _rate(record) + behind / record["seconds"],
+        "cpu_us_per_op": record["cpu_us"] / (sum(counts) + behind),
         "latency_us_p50": percentile_us(histogram, 0.5),
         "latency_us_p99": percentile_us(histogram, 0.99),
         "latency_us_p999": percentile_us(histogram, 0.999),

@@ -44,6 +44,7 @@ class Sweep:
     loops_per_trial: int
     busy_thread: bool
     clients: tuple[int, ...]
+    background: tuple[int, ...]
     block_size: int
     file_size: int
     direct: bool
@@ -62,11 +63,13 @@ class Sweep:
         return Sweep(
             workload=options.workload,
             batch=options.batch or (DEFAULT_BATCH if options.workload == READ_MANY else 1),
-            engines=options.engines or default_engines(options.workload),
+            engines=options.engines
+            or default_engines(options.workload, background=any(options.background)),
             loops=options.loop,
             loops_per_trial=options.loops,
             busy_thread=options.busy_thread,
             clients=options.clients,
+            background=options.background,
             block_size=options.block_size,
             file_size=options.file_size,
             direct=options.direct,
@@ -106,6 +109,7 @@ class Sweep:
                     engine=engine,
                     loop=loop,
                     clients=clients,
+                    background=background,
                     loops=1 if loop == NO_LOOP else self.loops_per_trial,
                     busy_thread=self.busy_thread,
                     workload=self.workload,
@@ -122,18 +126,20 @@ class Sweep:
                 )
                 for repeat in range(self.repeats)
                 for clients in self.clients
+                for background in self.background
                 for engine, loop in self.contenders()
             ),
             self.seed,
         )
 
 
-def default_engines(workload: str) -> tuple[str, ...]:
+def default_engines(workload: str, *, background: bool = False) -> tuple[str, ...]:
     """Return those that a sweep has without asking for them."""
     return tuple(
         engine.name
         for engine in ENGINES.values()
         if engine.by_default and workload in engine.workloads
+        if engine.open_async or not background
     )
 
 
@@ -184,6 +190,8 @@ def _refuse_work(sweep: Sweep) -> None:
         raise RefusalError(f"--ops-per-client is not a multiple of the batch of {sweep.batch}")
     if sweep.verify and sweep.workload == WRITE:
         raise RefusalError("--verify looks at what is read; the workload write reads nothing")
+    if any(sweep.background) and sweep.duration_s is None:
+        raise RefusalError("--background has clients that never end; so --ops-per-client cannot be")
     if sweep.loops_per_trial > min(sweep.clients):
         raise RefusalError(
             f"{sweep.loops_per_trial} loops need at least as many clients, not {min(sweep.clients)}"
@@ -192,6 +200,8 @@ def _refuse_work(sweep: Sweep) -> None:
         engine = ENGINES[name]
         if sweep.workload not in engine.workloads:
             raise RefusalError(f"the engine {name} does no {sweep.workload}")
+        if any(sweep.background) and not engine.open_async:
+            raise RefusalError(f"the engine {name} has no tasks, so none in the --background")
         if engine.open_async and not set(engine.loops) & set(sweep.loops):
             raise RefusalError(f"the engine {name} runs on {' and '.join(engine.loops)} alone")
 

@@ -56,10 +56,14 @@ def show_totals(rows: Sequence[Totals]) -> None:
         table.add_column(name, justify="right" if name == "clients" else "left", no_wrap=True)
     for name in ("ops/s", "CPU us\nper op", "p50 us", "p99 us", "p99.9 us", "spread", "starved"):
         table.add_column(name, justify="right", no_wrap=True)
+    if any(row.background for row in rows):
+        for name in ("back-\nground", "its\nops/s"):
+            table.add_column(name, justify="right", no_wrap=True)
     for _, group in groupby(rows, key=lambda row: row.clients):
         ranked = sorted(group, key=lambda row: -(row.ops_per_second or 0))
         for row in ranked:
-            table.add_row(*_cells(row), end_section=row is ranked[-1])
+            cells = [*_cells(row), *_background_cells(row)][: len(table.columns)]
+            table.add_row(*cells, end_section=row is ranked[-1])
     console.print(table)
     _show_failures(rows)
 
@@ -121,6 +125,12 @@ def _cells(row: Totals) -> list[str]:
         "" if row.fairness_spread is None else f"{row.fairness_spread:.2f}",
         str(row.starved_clients or ""),
     ]
+
+
+def _background_cells(row: Totals) -> list[str]:
+    if not row.background:
+        return ["", ""]
+    return [str(row.background), _grouped(row.background_ops_per_second or 0)]
 
 
 def _grouped(value: float) -> str:

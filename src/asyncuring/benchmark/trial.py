@@ -19,6 +19,8 @@ class Trial:
     loop: str
     clients: int
     """All of them together, where there are several loops."""
+    background: int = 0
+    """So many clients more are there only to be in the way; in fixed time alone."""
     loops: int = 1
     """So many event loops of the kind ``loop``, each in a thread of its own."""
     busy_thread: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncuring.benchmark.engines import (
     aiofile,
     asyncuring,
+    asyncuring_classes,
     asyncuring_ring,
     asyncuring_threads,
     asyncuring_uring_local,
@@ -24,6 +25,7 @@ ENGINES = {
         asyncuring,
         asyncuring_ring,
         asyncuring_uring_local,
+        asyncuring_classes,
         asyncuring_threads,
         thread_pool,
         blocking,
