@@ -15,12 +15,16 @@ from benchmark.contenders import Idle, Work
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OPS, P50, CPU, SPREAD = "ops_per_second", "latency_us_p50", "cpu_us_per_op", "fairness_spread"
+OPS, ALL_OPS = "ops_per_second", "all_ops_per_second"
+P50, P99 = "latency_us_p50", "latency_us_p99"
+CPU, SPREAD = "cpu_us_per_op", "fairness_spread"
 IDLE_CPU = "idle_cpu_percent"
 
 MEANINGS = {
     OPS: "ops/s",
+    ALL_OPS: "ops/s of all",
     P50: "p50",
+    P99: "p99",
     CPU: "CPU per op",
     SPREAD: "spread",
     IDLE_CPU: "idle CPU, %",
@@ -72,6 +76,7 @@ def bars() -> list[Bar]:
         *_beside_others(),
         *_writes(),
         *_large_blocks(),
+        *_background(),
     ]
 
 
@@ -269,3 +274,26 @@ def _large_blocks() -> Iterator[Bar]:
         against=(work("thread-pool", "asyncio"), work("blocking", NO_LOOP)),
         limit=1,
     )
+
+
+def _background() -> Iterator[Bar]:
+    for loop in ("asyncio", "trio"):
+        alone = Work(engine="asyncuring", loop=loop, clients=8, direct=True)
+        beside = Work(engine="asyncuring-classes", loop=loop, clients=8, background=64, direct=True)
+        yield Bar(
+            letter="k",
+            what="O_DIRECT beside 64 in a class",
+            figure=P99,
+            ours=beside,
+            against=(alone,),
+            limit=2,
+            at_least=False,
+        )
+        yield Bar(
+            letter="k",
+            what="O_DIRECT beside 64 in a class",
+            figure=ALL_OPS,
+            ours=beside,
+            against=(alone,),
+            limit=1,
+        )

@@ -55,6 +55,7 @@ class Work:
     engine: str
     loop: str
     clients: int
+    background: int = 0
     loops: int = 1
     busy_thread: bool = False
     workload: str = READ

@@ -125,7 +125,7 @@ def test_who_starves_clients_is_no_measure() -> None:
 def test_each_bar_has_a_row_of_its_own() -> None:
     identities = [judge(bar_, {who: [] for who in (bar_.ours, *bar_.against)}) for bar_ in bars()]
     assert len({row.identity for row in identities}) == len(identities)
-    assert {bar_.letter for bar_ in bars()} == set("abcdefghij")
+    assert {bar_.letter for bar_ in bars()} == set("abcdefghijk")
 
 
 class Trials:
@@ -147,6 +147,7 @@ class Trials:
             "error": None,
             "trial": {"clients": 1, "ops_per_client": None},
             "clients": [client],
+            "background": [],
             "seconds": 1.0,
             "cpu_us": 1.0,
             "resident_before": 1.0,

@@ -18,18 +18,20 @@ from asyncuring.benchmark.recording import (
 from asyncuring.benchmark.report import fairness_spread, fairness_tables, jain_index, summarise
 
 
-def record(
+def record(  # noqa: PLR0913  what a record is made of
     counts: list[int],
     *,
     finishes_ns: list[int] | None = None,
     seconds: float = 2.0,
     error: str | None = None,
     repeat: int = 0,
+    background: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     trial = {
         "engine": "e",
         "loop": "asyncio",
         "clients": len(counts),
+        "background": len(background),
         "loops": 1,
         "busy_thread": False,
         "workload": "read",
@@ -61,6 +63,7 @@ def record(
         "cpu_us": 1000.0,
         "details": {},
         "clients": clients,
+        "background": [{"ops": ops} for ops in background],
     }
 
 
@@ -68,6 +71,13 @@ def test_spread_is_the_largest_share_over_the_smallest() -> None:
     assert fairness_spread([10, 10, 10]) == 1
     assert fairness_spread([10, 25, 20]) == 2.5
     assert fairness_spread([10, 0]) == math.inf
+
+
+def test_what_is_done_in_the_background_is_counted_apart() -> None:
+    (row,) = summarise([record([100, 100], background=(300, 500))])
+    assert (row.ops, row.clients, row.background) == (200, 2, 2)
+    assert (row.ops_per_second, row.background_ops_per_second) == (100, 400)
+    assert row.all_ops_per_second == 500
 
 
 def test_jain_index_falls_from_1_to_1_over_n() -> None:

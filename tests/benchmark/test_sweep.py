@@ -20,6 +20,7 @@ TOTALS_HEADER = [
     "engine",
     "loop",
     "clients",
+    "background",
     "loops",
     "busy_thread",
     "workload",
@@ -32,6 +33,8 @@ TOTALS_HEADER = [
     "ops_per_second",
     "ops_per_second_min",
     "ops_per_second_max",
+    "background_ops_per_second",
+    "all_ops_per_second",
     "cpu_us_per_op",
     "latency_us_p50",
     "latency_us_p99",
@@ -92,7 +95,7 @@ def test_totals_have_one_row_per_engine_loop_and_number_of_clients(swept: Swept)
 def test_totals_agree_with_themselves(swept: Swept) -> None:
     for row in swept.rows("totals.csv"):
         assert row["error"] == ""
-        figures = {name: float(row[name]) for name in TOTALS_HEADER[9:-1]}
+        figures = {name: float(row[name]) for name in TOTALS_HEADER[10:-1]}
         assert figures["ops_per_second"] == pytest.approx(
             figures["ops"] / figures["seconds"], rel=1e-4
         )

@@ -165,3 +165,28 @@ def test_the_totals_say_that_a_busy_thread_was_there(files: Path, tmp_path: Path
     options = "--engines null,blocking --busy-thread --clients 2 --ops-per-client 10"
     rows = sweep(tmp_path, files, options).rows("totals.csv")
     assert [row["busy_thread"] for row in rows] == ["True", "True"]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_background_is_in_a_class_and_not_among_the_clients(
+    files: Path, tmp_path: Path, loop: str
+) -> None:
+    options = f"--engines asyncuring,asyncuring-classes --loop {loop} --clients 2 --background 0,9"
+    swept = sweep(tmp_path, files, f"{options} --duration 300ms --direct")
+    rows = {(row["engine"], row["background"]): row for row in swept.rows("totals.csv")}
+    assert len(rows) == 4
+    for record in trial_records(swept):
+        trial = record["trial"]
+        assert len(record["clients"]) == 2
+        assert len(record["background"]) == trial["background"]
+        classes = {
+            operation["io_class"]
+            for driver in record["details"]["drivers"]
+            for operation in driver["operations"]
+            if operation["opcode"] == "read"
+        }
+        in_class = trial["engine"] == "asyncuring-classes" and trial["background"] > 0
+        assert classes == ({"default", "background"} if in_class else {"default"})
+    for (_, background), row in rows.items():
+        assert (float(row["background_ops_per_second"]) > 0) == (background == "9")
+        assert float(row["all_ops_per_second"]) >= float(row["ops_per_second"])

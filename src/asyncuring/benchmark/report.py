@@ -100,6 +100,8 @@ def fairness_tables(records: Iterable[Record]) -> dict[int, list[list[object]]]:
     columns: dict[int, list[list[object]]] = defaultdict(list)
     for key, repeats in sorted(_by_key(records).items()):
         label = f"{key.engine}/{key.loop}"
+        if key.background:
+            label += f" beside {key.background}"
         worked = [r for r in repeats if r["error"] is None and _each_known(r)]
         clients = sorted(worked, key=_rate)[(len(worked) - 1) // 2]["clients"] if worked else None
         shown = columns[key.clients]
