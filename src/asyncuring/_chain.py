@@ -104,7 +104,7 @@ class Chain:
         leased: LeasedDriver,
         fd: int,
         name: str | bytes,
-        links: bool,
+        may_link: Callable[[int], bool],
         perform: Callable[[Any, int], Awaitable[int]],
         error: Callable[[int, int, int], Exception],
     ) -> None:
@@ -112,7 +112,7 @@ class Chain:
         self._leased = leased
         self._fd = fd
         self._name = name
-        self._links = links
+        self._may_link = may_link
         self._perform = perform
         self._new_error = error
         self._is_open = self._was_open = False
@@ -223,8 +223,9 @@ class Chain:
     # -- running
 
     async def _run(self) -> None:
+        links = self._may_link(max(step.offset + step.length for step in self.steps))
         # A read that may come short is not to stop the chain, and would break the link.
-        ops = [(*step.op, self._links and step.name != "read_at") for step in self.steps]
+        ops = [(*step.op, links and step.name != "read_at") for step in self.steps]
         memory = self._leased.driver.chain(self._fd, ops)
         try:
             value = await self._perform(memory.pin, sum(step.length for step in self.steps))
@@ -240,12 +241,15 @@ class Chain:
 
     def _note(self, results: Sequence[int | None], value: int) -> None:
         """Say of each step what came of it. value: the result of the chain."""
+        stopped = False
         for number, (step, result) in enumerate(zip(self.steps, results)):  # noqa: B905  one each
             if result is not None and result >= 0:
                 step.result = result
+            if stopped:
+                continue  # it has not run, or the kernel has broken its promise
             if result is None or result < step.op[-1]:
                 step.error = self._error(number, value if result is None else result)
-                return
+                stopped = True
 
     def _error(self, number: int, result: int) -> Exception:
         step = self.steps[number]

@@ -6,7 +6,9 @@ Knows no event loop, no driver and no C.
 from __future__ import annotations
 
 import os
+import resource
 import stat
+from contextlib import suppress
 from typing import Any
 
 from ._barrier import set_barrier
@@ -17,32 +19,40 @@ from ._runtime import quick_loop_key, running_loop_key
 
 __all__ = ["FileOrder"]
 
+# What is asked for first: what most file systems have and few files need, so that it is asked once.
+_REACH = 1 << 40
+
 
 class FileOrder(FileHandle):
     """A file whose writes and syncs can be put into an order."""
 
-    # Whether the steps of its chains may be linked; not on streams (see boundary.h). None: not
-    # looked at yet.
-    _links: bool | None = None
+    # A write that ends there at most is not cut off because the file would be too long. 0: not
+    # looked at yet; -1: it is a stream.
+    _reach = 0
 
     def chain(self) -> Chain:
         """Make a chain: operations that run in order and stop at the first failure.
 
         ``async with uring_file.chain() as chain:`` records the steps (`Chain` has the methods) and,
         when the block is left, runs them. On io_uring they are linked (io_uring_enter(2),
-        IOSQE_IO_LINK), as far as a link stops where the chain has to; a native thread carries them
-        out one after the other.
+        IOSQE_IO_LINK), as far as a link stops where the chain has to: not where RLIMIT_FSIZE might
+        cut a write off, for the kernel goes on behind that. What is not linked is begun when the
+        step before is done. A native thread carries the steps out one after the other.
 
         Raises:
             ClosedFileError: the file is closed.
         """
         if self._leased is None:
             raise self._closed_error()
-        if self._links is None:
-            mode = os.fstat(self._fd).st_mode
-            self._links = stat.S_ISREG(mode) or stat.S_ISBLK(mode)
         perform = self._perform_chain
-        return Chain(self._leased, self._fd, self._name, self._links, perform, self._error)
+        return Chain(self._leased, self._fd, self._name, self._may_link, perform, self._error)
+
+    def _may_link(self, end: int) -> bool:
+        """Whether a ring may link steps that transfer up to `end` at most (see boundary.h)."""
+        if self._reach >= 0 and (end > self._reach or self._reach == 0):
+            self._reach = _reach(self._fd, end)
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        return end <= self._reach and limit == resource.RLIM_INFINITY
 
     async def _perform_chain(self, pin: Any, length: int) -> int:
         account = self._ordered.get(quick_loop_key()) or self._ordered_account()
@@ -71,3 +81,21 @@ class FileOrder(FileHandle):
             await self._account().proactor.loop.checkpoint()
         elif not await behind.wait():
             raise self._closed_error()
+
+
+def _reach(fd: int, end: int) -> int:
+    """Return how long a file may certainly be: up to `end` at least, if it may; -1 of a stream.
+
+    lseek(2) refuses what is beyond the largest file of its kind.
+    """
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        return -1
+    before = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        for reach in (max(end, _REACH), end):
+            with suppress(OSError):
+                return os.lseek(fd, reach, os.SEEK_SET)
+    finally:
+        os.lseek(fd, before, os.SEEK_SET)
+    return 0

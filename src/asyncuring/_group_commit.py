@@ -257,7 +257,8 @@ class GroupCommit:
     def _commit(self, group: Sequence[_Record], end: int) -> None:
         driver, fd = self._leased.driver, self._file._fd
         vectors = driver.vectors([record.pin for record in group])
-        write = (Opcode.WRITEV, vectors, len(group), self._end, end - self._end, True)
+        linked = self._file._may_link(end)
+        write = (Opcode.WRITEV, vectors, len(group), self._end, end - self._end, linked)
         memory = driver.chain(fd, [write, (Opcode.FDATASYNC, None, 0, 0, 0, True)])
         del vectors, write  # `memory` has them, until it is told to let them go
 
@@ -265,7 +266,7 @@ class GroupCommit:
             self._committed(group, end, memory.take_results(), value)
 
         commit = _Commit(group[0].account.proactor, done)
-        self._context.run(commit.perform, Opcode.CHAIN, fd, memory.pin)
+        self._context.run(commit.perform, Opcode.CHAIN, fd, memory.pin, end - self._end)
 
     def _committed(
         self, group: Sequence[_Record], end: int, results: Sequence[int | None], value: int

@@ -34,8 +34,11 @@ KERNEL = "6.18"
 
 CONTRACTS = [
     "test_appending.py",
+    "test_barrier.py",
+    "test_chain.py",
     "test_file_calls.py",
     "test_file_contract.py",
+    "test_group_commit.py",
     "test_locks.py",
     "test_names.py",
     "test_opening.py",

@@ -44,7 +44,8 @@ int64_t chain_result(asyncuring_chain *chain)
         return bytes;
     /* The kernel answers ECANCELED for those that were linked behind the one that failed. */
     for (uint32_t i = chain->place + 1; i < chain->count; i++)
-        chain->steps[i].result = ASYNCURING_NOT_RUN;
+        if (chain->steps[i].result == -ECANCELED)
+            chain->steps[i].result = ASYNCURING_NOT_RUN;
     int64_t result = chain->steps[chain->place].result;
     if (result == ASYNCURING_NOT_RUN)
         return -ECANCELED;
