@@ -136,3 +136,23 @@ def test_with_a_trio_run_that_fails(driver: DriverName, fifo: Path) -> None:
         print(asyncuring.statistics().drivers)
     """
     assert output_of(source, driver, fifo) == "()\n"
+
+
+def test_with_leased_buffers_and_an_op_that_names_one(driver: DriverName, fifo: Path) -> None:
+    source = """
+    pool = asyncuring.BufferPool(4096, 2)
+    forgotten = asyncuring.BufferPool(4096, 2)
+    loop = asyncio.new_event_loop()
+    file = loop.run_until_complete(asyncuring.open_file(path, "r+", driver=driver))
+    views = [loop.run_until_complete(one.acquire()) for one in (pool, forgotten)]
+    reads = [loop.create_task(file.read_at(view, 0)) for view in views]
+    loop.run_until_complete(until_in_flight(2))
+    for read in reads:
+        read._log_destroy_pending = False
+    del forgotten
+    pool.give_back(views[0])
+    pool.close()
+    print("end")
+    """
+    done = run_script(source, driver, fifo, "-W", "ignore")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
