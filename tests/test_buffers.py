@@ -500,6 +500,21 @@ def test_closing_ends_the_waiting_and_leaves_leases_alone(run: Run, file: Path) 
     run(main)
 
 
+def test_closing_ends_the_waiting_of_one_that_was_just_handed_a_buffer(run: Run) -> None:
+    async def main() -> None:
+        pool = BufferPool(16, 1)
+        view = await pool.acquire()
+        waiting = Task.start(pool.acquire)
+        await until(lambda: pool.statistics().waiting == 1)
+        pool.give_back(view)
+        pool.close()
+        with pytest.raises(ClosedPoolError):
+            await waiting.join()
+        assert counts(pool) == (0, 0, 0)
+
+    run(main)
+
+
 def test_the_memory_goes_after_the_last_that_has_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[ref[Memory]] = []
     original = Memory.__new__

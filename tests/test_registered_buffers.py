@@ -104,6 +104,21 @@ def test_registered_buffers_are_used_as_such(run: Run, ring: DriverName, file: P
     run(main)
 
 
+def test_flags_go_with_registered_buffers(run: Run, ring: DriverName, file: Path) -> None:
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=ring, cached_reads="ring") as uring_file:
+            with BufferPool(PAGE, 1) as pool:
+                assert await read_once(pool, uring_file)
+                async with pool.lease() as view:
+                    view[:] = b"x" * PAGE
+                    take_the_pages(pool)
+                    assert await uring_file.write_at(view, PAGE, durable=True) == PAGE
+                    assert view == bytes(PAGE)
+                assert file.read_bytes()[PAGE : 2 * PAGE] == b"x" * PAGE
+
+    run(main)
+
+
 def test_side_threads_and_native_threads_need_no_registration(
     run: Run, file: Path, driver: DriverName
 ) -> None:

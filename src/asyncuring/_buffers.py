@@ -120,7 +120,7 @@ class BufferPool:
                 self._serve_from_here()
             raise
         start = self._handed.pop(waiter, None)
-        if start is None:
+        if start is None or self._closed:
             raise self._closed_error()
         return self._lend(start)
 
