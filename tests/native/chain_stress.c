@@ -24,6 +24,7 @@
 #define TAIL (BLOCK_SIZE / 2) /* so much can be read at the file's end */
 #define FILE_SIZE (LOOPS * SLOTS * BLOCK_SIZE + TAIL)
 #define TICKS_PER_VISIT 150
+#define UNKNOWN 31 /* no opcode */
 #define LIFE_SECONDS 1.0
 
 enum kind { WRITE, READ_BACK, SYNC, SHORT_READ, STOP_SHORT, STOP_FAILED, PIPE_READ };
@@ -116,8 +117,11 @@ static void describe_step(struct loop *self, struct slot *slot, unsigned i)
         step->op.argument = FILE_SIZE - TAIL;
         step->wanted = kind == STOP_SHORT ? BLOCK_SIZE : 0;
         break;
-    case STOP_FAILED:
-        step->op.fd = -1;
+    case STOP_FAILED: /* when it is carried out, or at once: then io_uring takes no more SQEs */
+        if (random_to(&self->random, 2) == 1)
+            step->op.fd = -1;
+        else
+            step->op.opcode = UNKNOWN;
         break;
     case PIPE_READ:
         step->op.fd = slot->pipe_ends[0];
@@ -249,7 +253,9 @@ static void check_stop(struct slot *slot, unsigned place, int64_t bytes, int64_t
         CHECK(stopped == TAIL && result == bytes + stopped, "step %u: %ld, %ld", place,
               (long)stopped, (long)result);
     } else {
-        CHECK(slot->kinds[place] == STOP_FAILED && stopped == -EBADF && result == -EBADF,
+        bool known = slot->chain->steps[place].op.opcode != UNKNOWN;
+        CHECK(slot->kinds[place] == STOP_FAILED && stopped == (known ? -EBADF : -EINVAL) &&
+                  result == stopped,
               "step %u: %ld, %ld", place, (long)stopped, (long)result);
     }
 }
@@ -342,12 +348,7 @@ static void *loop_run(void *argument)
 
 static int create_file(void)
 {
-    const char *folder = getenv("TMPDIR");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/asyncuring-stress-XXXXXX", folder ? folder : "/tmp");
-    int file = mkstemp(path);
-    CHECK(file >= 0, "%s: %s", path, strerror(errno));
-    unlink(path);
+    int file = nameless_file();
     for (uint64_t place = 0; place < FILE_SIZE; place += sizeof place) {
         uint64_t word = word_of(0, place / sizeof place % WORDS);
         CHECK(write(file, &word, sizeof word) == sizeof word, "%s", strerror(errno));

@@ -323,12 +323,7 @@ static void *loop_run(void *argument)
 
 static int create_file(void)
 {
-    const char *folder = getenv("TMPDIR");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/asyncuring-stress-XXXXXX", folder ? folder : "/tmp");
-    int file = mkstemp(path);
-    CHECK(file >= 0, "%s: %s", path, strerror(errno));
-    unlink(path);
+    int file = nameless_file();
     for (unsigned number = 0; number < LOOPS; number++) {
         struct loop empty = {.number = number};
         for (unsigned block = 0; block < BLOCKS; block++)

@@ -29,3 +29,15 @@ start_with_ring(const char *what, asyncuring_driver *(*start)(asyncuring_start_e
         printf("%s skipped: %s\n", what, strerror(error.error));
     return driver;
 }
+
+/* An empty file that is gone when it is closed. */
+static inline int nameless_file(void)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/asyncuring-stress-XXXXXX", folder ? folder : "/tmp");
+    int file = mkstemp(path);
+    CHECK(file >= 0, "%s: %s", path, strerror(errno));
+    unlink(path);
+    return file;
+}

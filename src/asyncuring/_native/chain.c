@@ -42,9 +42,9 @@ int64_t chain_result(asyncuring_chain *chain)
         bytes += chain->steps[i].result;
     if (chain->place == chain->count)
         return bytes;
-    /* The kernel answers ECANCELED for those that were linked behind the one that failed. */
+    /* The kernel answers, with ECANCELED mostly, for those that were linked behind it. */
     for (uint32_t i = chain->place + 1; i < chain->count; i++)
-        if (chain->steps[i].result == -ECANCELED)
+        if (chain->steps[i].result < 0)
             chain->steps[i].result = ASYNCURING_NOT_RUN;
     int64_t result = chain->steps[chain->place].result;
     if (result == ASYNCURING_NOT_RUN)

@@ -39,13 +39,27 @@ unsigned ring_chains_prepare(struct ring_chains *chains, struct io_uring *ring, 
     return count;
 }
 
+/* A link of which the kernel refuses one SQE at once (for want of memory, say) is refused as a
+ * whole: the first is answered with ECANCELED though nobody cancelled it. Then, one by one. */
+static bool was_refused(asyncuring_chain *chain)
+{
+    const asyncuring_step *first = &chain->steps[chain->place];
+    if (chain->cancelled || first->result != -ECANCELED || !first->linked)
+        return false;
+    for (uint32_t i = chain->place; i < chain->count; i++) {
+        chain->steps[i].result = ASYNCURING_NOT_RUN;
+        chain->steps[i].linked = false;
+    }
+    return true;
+}
+
 /* A step of a chain that runs is no more under way. True if the chain is over. */
 static bool step_ended(struct ring_chains *chains, asyncuring_chain *chain)
 {
     if (--chain->under_way > 0)
         return false;
     chain_remove(&chains->running, chain);
-    if (chain_walk(chain))
+    if (chain_walk(chain) && (chain->place == chain->count || !was_refused(chain)))
         return true;
     chain_append(&chains->waiting, chain);
     return false;
