@@ -70,7 +70,7 @@ FLOORS: dict[str, set[str]] = {
     | {"_appending", "_buffers", "_chain", "_file", "_file_calls", "_file_status"}
     | {"_group_commit", "_histogram", "_io_class", "_names", "_opening"}
     | {"_pool_statistics", "_replacing", "_slow_ops", "_statistics"},
-    "_report": {"_drivers", "_runtime", "asyncuring"},
+    "_report": {"_drivers", "_runtime", "_statistics_text", "asyncuring"},
     "__main__": {"_report"},
     "_metrics": {"asyncuring"},
     "prometheus": {"_metrics", "asyncuring"},

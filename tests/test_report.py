@@ -51,6 +51,8 @@ def test_report_says_what_runs_here_and_why(capsys: pytest.CaptureFixture[str]) 
     assert re.fullmatch(r"(\d+(-\d+)?(, |$))+", rows["others, by number"])
     assert rows["operations submitted"] == "2"
     assert int(rows["io_uring_enter calls"]) > 0
+    durations = re.findall(r"([\d.]+) (?:ns|us|ms|s)\b", rows["time of the read"])
+    assert len(durations) == 3
     assert {"RLIMIT_MEMLOCK", "RLIMIT_NOFILE", "liburing", "Python", "system"} <= set(rows)
     assert rows["kernel.io_uring_disabled"]
 

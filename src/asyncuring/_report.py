@@ -14,6 +14,7 @@ import asyncuring
 
 from ._drivers.native import liburing_version, start_uring, start_uring_local, supported_opcodes
 from ._runtime import DEPTH, THREADS
+from ._statistics_text import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -168,6 +169,13 @@ def _read() -> Iterator[Row]:
     yield "io_uring_enter calls", str(running.enters)
     yield "wake-ups of its threads", str(running.wakeups)
     yield "wake-ups of the loop", str(running.rings)
+    (read,) = (operation for operation in running.operations if operation.opcode == "read")
+    parts = (
+        f"{seconds_text(read.backlog_seconds.mean)} until it was submitted",
+        f"{seconds_text(read.kernel_seconds.mean)} until it was done",
+        f"{seconds_text(read.loop_seconds.mean)} until the loop took notice",
+    )
+    yield "time of the read", ", ".join(parts)
 
 
 async def _read_this_file() -> tuple[int, asyncuring.DriverStatistics]:

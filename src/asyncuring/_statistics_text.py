@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ._histogram import Histogram
     from ._statistics import DriverStatistics, OperationStatistics
 
-__all__ = ["driver_text", "operations_text"]
+__all__ = ["driver_text", "operations_text", "seconds_text"]
 
 _THOUSAND = 1000
 _KIBI = 1024
@@ -45,7 +45,7 @@ def _counters(driver: DriverStatistics) -> Iterator[str]:
         f"{_number(driver.enters)} enters{_per_op(driver.enters_per_op)},"
         f" {_number(driver.wakeups)} wake-ups{_per_op(driver.wakeups_per_op)},"
         f" {_number(driver.rings)} rings,"
-        f" {_number(driver.spins)} spins ({_seconds(driver.spin_seconds)})"
+        f" {_number(driver.spins)} spins ({seconds_text(driver.spin_seconds)})"
     )
 
 
@@ -92,10 +92,10 @@ def _errors(errors: Mapping[int, int]) -> str:
 
 
 def _durations(histogram: Histogram) -> str:
-    return " / ".join(_seconds(histogram.quantile(q)) for q in (0.5, 0.99))
+    return " / ".join(seconds_text(histogram.quantile(q)) for q in (0.5, 0.99))
 
 
-def _seconds(seconds: float) -> str:
+def seconds_text(seconds: float) -> str:
     """0.00123 → "1.2 ms"."""
     if math.isnan(seconds):
         return "-"
