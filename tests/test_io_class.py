@@ -298,6 +298,29 @@ def test_an_op_that_waits_for_its_rate_ends_at_once_if_it_is_cancelled(
     run(main)
 
 
+def test_a_deadline_ends_an_op_that_waits_for_its_rate(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    slow = IoClass("slow", ops_per_second=NEVER_TWICE)
+
+    async def main() -> None:
+        buf = bytearray(1)
+        async with await open_file(file, driver=driver) as uring_file:
+            await read_in(slow, uring_file)
+            if in_trio():
+                import trio
+
+                with trio.move_on_after(0.01):
+                    await read_in(slow, uring_file, buf)
+            else:
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(read_in(slow, uring_file, buf), 0.01)
+            assert reads_of(slow) == (0, 0)
+            assert not is_pinned(buf)
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("limit", "rate"), [("ops_per_second", 1000), ("bytes_per_second", 512_000)]
 )
@@ -313,6 +336,46 @@ def test_a_rate_is_reached_and_kept(
             assert [await task.join() for task in tasks] == [512] * 60
             # Of 60 at 1000 a second the bucket held 20, and one more may begin.
             assert time.monotonic() - started >= 0.039
+
+    run(main)
+
+
+async def read_two(uring_file: UringFile) -> None:
+    await uring_file.readv_at([bytearray(512), bytearray(512)], 0)
+
+
+async def read_many(uring_file: UringFile) -> None:
+    await uring_file.read_many_at([(bytearray(1024), 0)])
+
+
+async def write(uring_file: UringFile) -> None:
+    await uring_file.write_at(bytes(1024), 0)
+
+
+async def write_in_a_chain(uring_file: UringFile) -> None:
+    async with uring_file.chain() as chain:
+        chain.write_all_at(bytes(512), 0)
+        chain.write_all_at(bytes(512), 512)
+
+
+async def copy(uring_file: UringFile) -> None:
+    await uring_file.copy_range(0, uring_file, 8192, 1024)
+
+
+@pytest.mark.parametrize("operation", [read_two, read_many, write, write_in_a_chain, copy])
+def test_the_bytes_of_all_kinds_of_operations_count(
+    run: Run, driver: DriverName, file: Path, operation: Any
+) -> None:
+    """The bucket holds 1024 bytes: one operation may begin, and a second one that empties it."""
+    io_class = IoClass("bytes", bytes_per_second=1024 * 50)
+
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            with io_class:
+                started = time.monotonic()
+                for _ in range(4):
+                    await operation(uring_file)
+                assert time.monotonic() - started >= 0.04
 
     run(main)
 

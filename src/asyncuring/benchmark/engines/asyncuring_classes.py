@@ -1,4 +1,4 @@
-"""This library with its clients in the background in a class of IO, of a quarter of the shares."""
+"""This library with its clients in the background in a class of IO, of a tenth of the shares."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def _background() -> AbstractContextManager[object]:
     # Imported late, as the library is.
     import asyncuring  # noqa: PLC0415
 
-    return asyncuring.IoClass("background", shares=25)
+    return asyncuring.IoClass("background", shares=10)
 
 
 engine = Engine(
     name="asyncuring-classes",
-    summary="asyncuring, with --background in a class of a quarter of the shares",
+    summary="asyncuring, with --background in a class of a tenth of the shares",
     open_async=opener(),
     background=_background,
     details=statistics,
