@@ -221,6 +221,20 @@ def test_a_full_device_stops_what_is_behind_it(run: Run, driver: DriverName) -> 
     run(main)
 
 
+def test_a_sync_that_fails_stops_what_is_behind_it(
+    run: Run, driver: DriverName, fifo: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(fifo, "r+", driver=driver) as uring_file:
+            chain = uring_file.chain()
+            with pytest.raises(OSError, match="in step 1 of 2, fsync:") as caught:
+                await perform(chain, lambda chain: [chain.fsync(), chain.write_all_at(b"!", 0)])
+            assert caught.value.errno == errno.EINVAL
+            assert states(chain) == [None, "skipped"]
+
+    run(main)
+
+
 def test_the_end_of_the_file_stops_read_exactly_at(
     run: Run, driver: DriverName, file: Path
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import mmap
 import os
 import random
 import resource
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 DEPTH = 256
 RECORDS_MAX = 1024
 GROUP_BYTES = 1024 * 1024
+
+# man 2 write, NOTES
+TRANSFER_MAX = 2_147_479_552
 
 
 @asynccontextmanager
@@ -370,6 +374,10 @@ def test_what_cannot_be_appended(run: Run, driver: DriverName, tmp_path: Path) -
                 await log.append("text")  # type: ignore[arg-type]
             with pytest.raises(BufferError, match="contiguous"):
                 await log.append(memoryview(b"abcd")[::2])
+            private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+            huge = mmap.mmap(-1, TRANSFER_MAX + 1, flags=private, prot=mmap.PROT_READ)
+            with huge, pytest.raises(ValueError, match="at most 2147479552 bytes"):
+                await log.append(huge)
             assert await log.append(b"record") == 0
         async with await open_file(tmp_path / "log", "a", driver=driver) as appending:
             with pytest.raises(UnsupportedOperation, match="open to append"):
