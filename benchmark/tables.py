@@ -109,6 +109,26 @@ def fairness() -> Table:
     return [["", *ENGINES.values()], ["spread", *(spreads[engine] for engine in ENGINES)]]
 
 
+def classes() -> Table:
+    """Return what 8 clients get alone, beside 64 others, and beside 64 in a class of IO."""
+    table = [["8 clients", "loop", "p50, us", "p99, us", "ops/s", "ops/s of the 64"]]
+    with (RESULTS / "classes-direct.csv").open(encoding="utf-8", newline="") as lines:
+        found = {(r["engine"], r["loop"], r["background"]): r for r in csv.DictReader(lines)}
+    names = ("latency_us_p50", "latency_us_p99", "ops_per_second", "background_ops_per_second")
+    for loop in ("asyncio", "trio"):
+        for label, engine, background in (
+            ("alone", "asyncuring", "0"),
+            ("beside 64 in a class", "asyncuring-classes", "64"),
+            ("beside 64 in none", "asyncuring", "64"),
+        ):
+            row = found[engine, loop, background]
+            figures = [f"{float(row[name]):.0f}" for name in names]
+            if background == "0":
+                figures[-1] = ""
+            table.append([label, loop, *figures])
+    return table
+
+
 def _throughput_cell(row: dict[str, str] | None) -> str:
     if row is None or not row["ops_per_second"]:
         return ""
@@ -176,7 +196,7 @@ def rst(table: Table) -> str:
     return f".. csv-table::\n   :header-rows: 1\n\n{body}"
 
 
-TABLES = {"results": throughput, "fairness": fairness, "bars": bar_lines}
+TABLES = {"results": throughput, "fairness": fairness, "classes": classes, "bars": bar_lines}
 """What the markers of a document name."""
 
 

@@ -251,7 +251,7 @@ class Flows(dict["IoClass", Flow]):
         for flow in waiting:
             flow.start = max(flow.start, self._virtual_time)
         while waiting and len(ops) < room:
-            flow = min(waiting, key=_start)
+            flow = min(waiting, key=_start) if len(waiting) > 1 else waiting[0]
             hangs = flow.ops > 0 and not flow.at_work
             if free <= 0 and flow.cost >= flow.part and not hangs:
                 # Nobody overtakes: it goes on when an op of its own comes back, or it hangs.
@@ -263,10 +263,11 @@ class Flows(dict["IoClass", Flow]):
                 waiting.remove(flow)
                 continue
             op = next(iter(flow.backlog.values()))
-            flow.held = not self._is_within_limits(flow, op)
-            if flow.held:
-                waiting.remove(flow)
-                continue
+            if flow.io_class.has_limits:
+                flow.held = not self._is_within_limits(flow, op)
+                if flow.held:
+                    waiting.remove(flow)
+                    continue
             del flow.backlog[op[0]]
             ops.append(op)
             flow.at_work = not hangs

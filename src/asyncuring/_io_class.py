@@ -44,9 +44,9 @@ class IoClass:
     As long as operations of one class only are under way, they are served in order, as far as there
     is depth. Where several classes are at work in one event loop, an operation costs its bytes and
     32 KiB, and each class gets its shares of what the file system can do: who asks for less leaves
-    the rest to the others. Then there is no more in flight than 16 reads of 8 KiB cost, of which
-    each class finds its part free even if it has nothing to do for up to 0.1 s: so a class that
-    floods the loop with operations cannot fill the device's queue before the others.
+    the rest to the others. Then about as much is in flight as 16 reads of 8 KiB cost, of which each
+    class finds its part free even if it has nothing to do for up to 0.1 s: so a class that floods
+    the loop with operations cannot fill the device's queue before the others.
 
     Each event loop sees to its own operations only.
 
@@ -133,6 +133,8 @@ class IoClass:
 
     def admit(self, size: int, now: int) -> int:
         """Let an op of `size` bytes begin, if the rates allow; else return when they may.
+
+        Called where it is to be submitted (`_flows`).
 
         now: in nanoseconds, of a clock that all loops share.
         """
