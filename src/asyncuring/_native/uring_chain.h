@@ -2,10 +2,14 @@
  *
  * As many steps as there is room for are linked (IOSQE_IO_LINK): the kernel begins each when the
  * one before has succeeded, and in full, so a write that comes short keeps the sync behind it from
- * running (a hard link would not). Such a run costs one io_uring_enter and one wake-up, not one per
- * step. A step that is not to be linked ends a run, and so does the end of the room; the next run
- * is begun when the steps of this one are done. A cancel reaches the step under way alone: those
- * that are linked behind it may run to the end of their run.
+ * running (a hard link would not). A step that is not to be linked ends a run, and so does the end
+ * of the room; the next run is begun when the steps of this one are done. A cancel reaches the step
+ * under way alone: those that are linked behind it may run to the end of their run.
+ *
+ * Measured against runs of one step (ext4, O_DIRECT and tmpfs, 1 and 16 chains at once, medians of
+ * pairs): on a port's own ring eight writes went 1.1 to 3.3 times as fast, a write and a sync 0.8 to
+ * 1.4 times. On the ring of one thread there was nothing in it, 0.8 to 1.1: with DEFER_TASKRUN the
+ * kernel's workers hand each step back to that thread, whether it is linked or not.
  *
  * A link must be taken by one io_uring_enter: the kernel ends it where it stops taking SQEs, and
  * what it took later would run whatever came of the steps before. So runs go into a submission
