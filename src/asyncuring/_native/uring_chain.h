@@ -7,9 +7,9 @@
  * under way alone: those that are linked behind it may run to the end of their run.
  *
  * Measured against runs of one step (ext4, O_DIRECT and tmpfs, 1 and 16 chains at once, medians of
- * pairs): on a port's own ring eight writes went 1.1 to 3.3 times as fast, a write and a sync 0.8 to
- * 1.4 times. On the ring of one thread there was nothing in it, 0.8 to 1.1: with DEFER_TASKRUN the
- * kernel's workers hand each step back to that thread, whether it is linked or not.
+ * pairs): on a port's own ring eight writes went 1.1 to 3.3 times as fast, a write and a sync 0.8
+ * to 1.4 times. On the ring of one thread there was nothing in it, 0.8 to 1.1: with DEFER_TASKRUN
+ * the kernel's workers hand each step back to that thread, whether it is linked or not.
  *
  * A link must be taken by one io_uring_enter: the kernel ends it where it stops taking SQEs, and
  * what it took later would run whatever came of the steps before. So runs go into a submission
