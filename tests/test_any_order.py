@@ -18,4 +18,4 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
 def test_any_order(loop: str, driver: DriverName, tmp_path: Path) -> None:
     """The same orders each time; tests/stress has new ones."""
-    run_any_order(LOOPS[loop], driver, tmp_path, examples=6, seed=4, shrink=False)
+    run_any_order(LOOPS[loop], driver, tmp_path, examples=6, seed=4)

@@ -31,6 +31,11 @@ def look(root: Path) -> Look:
     }
 
 
+def inodes(root: Path) -> dict[str, int]:
+    """What each name below `root` stands for."""
+    return {path.relative_to(root).as_posix(): path.stat().st_ino for path in root.rglob("*")}
+
+
 class OurTree:
     """Changed through the library."""
 

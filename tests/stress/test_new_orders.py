@@ -24,4 +24,4 @@ SEED = int(os.environ.get("ASYNCURING_SEED") or secrets.randbelow(2**32))
 @pytest.mark.parametrize("seed", [SEED], ids=lambda seed: f"ASYNCURING_SEED={seed}")
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
 def test_new_orders(seed: int, loop: str, driver: DriverName, tmp_path: Path) -> None:
-    run_any_order(LOOPS[loop], driver, tmp_path, examples=40, seed=seed, shrink=True)
+    run_any_order(LOOPS[loop], driver, tmp_path, examples=40, seed=seed)
