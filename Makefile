@@ -30,7 +30,7 @@ tables: setup
 	$(bin)/python -m benchmark.tables
 
 test: setup
-	$(bin)/python -m pytest --cov
+	$(bin)/python -m pytest --cov --numprocesses auto
 
 # Lint, formatting, types, and the C core with each warning an error, with and without liburing.
 check: $(VENV)/.check-done

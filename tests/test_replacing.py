@@ -244,6 +244,8 @@ def test_a_write_that_fails_leaves_the_old_file(driver: DriverName, directory: P
             except OSError as error:
                 print(error.errno, error.filename == path)
         asyncio.run(main())
+        # What measures coverage has files to write, too.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         """,
         driver,
         directory / "file",

@@ -88,6 +88,8 @@ def test_a_baseline_holds_the_ratios_of_the_runs(tmp_path: Path) -> None:
 def test_the_command_measures_keeps_and_compares(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # It measures in processes of its own, whoever runs this test.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     source = micro.HERE
     (tmp_path / "bench_one.py").write_text(
         "from benchmark.micro.bench_op import bench_pin, pytestmark\n"

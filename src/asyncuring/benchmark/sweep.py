@@ -165,7 +165,9 @@ def show_report(out: Path) -> int:
     totals = write_report(out, records)
     terminal.show_totals(totals)
     terminal.show_notes(records)
-    terminal.console.print(f"{out}/: {TOTALS_FILE}, fairness_by_nclients-<N>.csv, {RECORDS_FILE}")
+    terminal.console.print(
+        f"{out}/: {TOTALS_FILE}, fairness_by_nclients-<N>.csv, {RECORDS_FILE}", soft_wrap=True
+    )
     return EXIT_FAILED_TRIAL if any(row.error for row in totals) else 0
 
 
