@@ -206,6 +206,23 @@ def test_a_copy_within_one_file_may_not_overlap(run: Run, driver: DriverName, fi
     assert file.read_bytes() == PATTERN[:8192] + PATTERN[:4096] + PATTERN[12288:]
 
 
+def test_a_copy_within_one_file_ends_where_the_file_ended(
+    run: Run, driver: DriverName, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the copy itself lengthens it; in one piece and in several."""
+
+    async def main(pieces_max: int) -> None:
+        monkeypatch.setattr("asyncuring._file_calls._COPY_MAX", pieces_max)
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            await uring_file.truncate(SIZE)
+            assert await uring_file.copy_range(0, uring_file, SIZE, 10 * SIZE) == SIZE
+            assert await uring_file.copy_range(9 * SIZE, uring_file, 0, SIZE) == 0
+
+    for pieces_max in (64 * SIZE, SIZE // 4):
+        run(main, pieces_max)
+        assert file.read_bytes() == PATTERN * 2
+
+
 def test_a_copy_to_what_is_not_to_be_written(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
         async with (

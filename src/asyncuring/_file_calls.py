@@ -235,7 +235,8 @@ class FileCalls(FileOrder):
             length: how much, in bytes.
 
         Returns:
-            The number of bytes copied: less than `length` only if this file ends before.
+            The number of bytes copied: less than `length` only if this file ended before, when the
+            copy began.
 
         Raises:
             OSError: EXDEV, EOPNOTSUPP, ENOSYS: kernel or file systems cannot; EINVAL: the ranges
@@ -249,6 +250,10 @@ class FileCalls(FileOrder):
         if not isinstance(cast("object", target), FileCalls):
             message = f"the target must be an open UringFile, not {type(target).__name__}"
             raise TypeError(message)
+        ours, theirs = os.fstat(self.fileno()), os.fstat(target.fileno())
+        if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+            # One file, and a piece may lengthen what the next one copies from.
+            length = min(length, max(0, ours.st_size - source_off))
         copied = 0
         while True:
             changing = await target._account_for_change()
