@@ -42,7 +42,7 @@ format: $(VENV)/.check-done
 
 # The native core under the sanitizers, then the long tests.
 stress: setup
-	.ci/stress $(bin)/python $(STRESS_SECONDS)
+	.ci/stress-packages && .ci/stress $(bin)/python $(STRESS_SECONDS)
 	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress)
 
 docs: $(VENV)/.docs-done
