@@ -139,9 +139,20 @@ class Flows(dict["IoClass", Flow]):
             and its backlog goes in order, as far as there is depth.
         ask_again_at: after `next_ops`: when it may have more, although nothing has come back; None
             if not before something has.
+        only_backlog: that of the only flow there is; None if there are none or several. Who counts
+            what waits at each op looks here first.
     """
 
-    __slots__ = ("_backlogs", "_clock", "_depth", "_now", "_virtual_time", "alone", "ask_again_at")
+    __slots__ = (
+        "_backlogs",
+        "_clock",
+        "_depth",
+        "_now",
+        "_virtual_time",
+        "alone",
+        "ask_again_at",
+        "only_backlog",
+    )
 
     def __init__(self, depth: int, clock: Callable[[], int] = _now) -> None:
         """Begin without any flow. depth: the most ops that may be in flight. clock: nanoseconds."""
@@ -151,6 +162,7 @@ class Flows(dict["IoClass", Flow]):
         self._virtual_time = 0.0
         self._backlogs: tuple[dict[Waiter, Op], ...] = ()
         self.alone: Flow | None = None
+        self.only_backlog: dict[Waiter, Op] | None = None
         self.ask_again_at: int | None = None
 
     def __missing__(self, io_class: IoClass) -> Flow:
@@ -158,6 +170,7 @@ class Flows(dict["IoClass", Flow]):
         flow = self[io_class] = Flow(io_class)
         flow.origin += self._clock()
         self._backlogs = (*self._backlogs, flow.backlog)
+        self.only_backlog = flow.backlog if len(self) == 1 else None
         return flow
 
     def note_the_time(self) -> None:
