@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.report import Totals
 
-WIDTH_MIN = 100
+WIDTH_MIN = 120
 """Columns that the table needs. A file or a pipe has no width of its own."""
 
 RESIDENT_ENOUGH = 0.99
