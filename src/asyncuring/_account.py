@@ -55,12 +55,11 @@ class Account:
         flow.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument, flow, flow.origin)
         return waiter
 
-    async def complete(self, opcode: int, fd: int, pin: Any = None, length: int = 0) -> int:
-        """Perform an op without a buffer, or one that a `Call` describes; wait for its result.
-
-        length: how many bytes it reads or writes.
-        """
-        waiter = self.perform(opcode, fd, pin, length)
+    async def complete(
+        self, opcode: int, fd: int, pin: Any = None, length: int = 0, argument: int = 0
+    ) -> int:
+        """Perform an op (see `perform`), and wait for its result."""
+        waiter = self.perform(opcode, fd, pin, length, argument)
         del pin
         try:
             result: int = await waiter
@@ -151,10 +150,12 @@ class Uncancellable(Account):
     __slots__ = ()
     cancellable = False
 
-    async def complete(self, opcode: int, fd: int, pin: Any = None, length: int = 0) -> int:
+    async def complete(
+        self, opcode: int, fd: int, pin: Any = None, length: int = 0, argument: int = 0
+    ) -> int:
         """Likewise, in no class: what cannot be cancelled must not wait for a limit."""
         with DEFAULT:
-            return await super().complete(opcode, fd, pin, length)
+            return await super().complete(opcode, fd, pin, length, argument)
 
 
 class JointAccount(Account):

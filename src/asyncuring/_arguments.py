@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 __all__ = [
+    "BUFFERS_MAX",
     "OFFSET_MAX",
     "PIN_ERRORS",
     "PLAIN_TYPES",
+    "TRANSFER_MAX",
     "byte_view",
     "checked_offset",
     "checked_path",
@@ -40,6 +42,9 @@ __all__ = [
 
 # loff_t is signed, and io_uring takes its -1 for "the current position" (io_uring_enter(2)).
 OFFSET_MAX = 2**63 - 1
+
+# What one read(2) or write(2) transfers at most (their manual pages, NOTES).
+TRANSFER_MAX = 0x7FFFF000
 
 # The buffers of one readv(2) or writev(2): IOV_MAX of limits.h, UIO_MAXIOV in the kernel.
 BUFFERS_MAX = 1024

@@ -9,7 +9,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from ._arguments import checked_offset, pinned, pinned_buffers
+from ._arguments import TRANSFER_MAX, checked_offset, pinned, pinned_buffers
 from ._errors import CANCELLED, EndOfFileError, os_error
 from ._op import Opcode
 
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Chain", "Step"]
 
 _STEPS_MAX = 1024
-
-# What one read(2) or write(2) transfers at most (its manual page, NOTES): more would always come
-# short.
-_TRANSFER_MAX = 0x7FFFF000
 
 
 class Step:
@@ -63,8 +59,8 @@ class Step:
 
     def transfers(self, length: int, count: int, *, all_of_it: bool) -> Self:
         """Say how many bytes, and what stands for them in the op: bytes, or a number of buffers."""
-        if length > _TRANSFER_MAX:
-            message = f"a step transfers at most {_TRANSFER_MAX} bytes, not {length}"
+        if length > TRANSFER_MAX:  # it would always come short
+            message = f"a step transfers at most {TRANSFER_MAX} bytes, not {length}"
             raise ValueError(message)
         self.length = length
         self.op = (*self.op[:2], count, self.offset, length if all_of_it else 0)

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import sys
     from collections.abc import Iterable
 
-    from ._account import Account
-
     if sys.version_info >= (3, 12):
         from collections.abc import Buffer
     else:
@@ -255,13 +253,10 @@ class UringFile(FileVectors):
     async def _many(
         self, opcode: int, requests: Iterable[tuple[Buffer, int]]
     ) -> list[int | Exception]:
-        account: Account | None
         if opcode == _READ:
             account = self._accounts.get(quick_loop_key()) or self._account()
         else:
-            account = self._ordered.get(quick_loop_key()) or self._ordered_account()
-        if account is None:
-            account = await self._account_behind()
+            account = await self._account_for_change()
         wanted = list(requests)
         results = await account.perform_all(
             opcode, self._fd, pinned_requests(self._pin, wanted, opcode == _READ)
@@ -294,9 +289,7 @@ class UringFile(FileVectors):
         await self._sync(Opcode.FDATASYNC)
 
     async def _sync(self, opcode: Opcode) -> None:
-        account = self._ordered.get(quick_loop_key()) or self._ordered_account()
-        if account is None:
-            account = await self._account_behind()
+        account = await self._account_for_change()
         result = await account.complete(opcode, self._fd)
         if result < 0:
             raise self._error(result)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
 from ._account import JointAccount
 from ._arguments import checked_offset, checked_range
@@ -16,9 +16,6 @@ from ._file_status import STATX_FIELDS, STATX_SIZE, FileStatus
 from ._locking import LockAttempt
 from ._op import Opcode
 from ._runtime import quick_loop_key
-
-if TYPE_CHECKING:
-    from ._account import Account
 
 __all__ = ["Advice", "FileCalls"]
 
@@ -336,10 +333,6 @@ class FileCalls(FileOrder):
             raise self._error(result)
 
     # -- their way
-
-    async def _account_for_change(self) -> Account:
-        account = self._ordered.get(quick_loop_key()) or self._ordered_account()
-        return await self._account_behind() if account is None else account
 
     async def _change(
         self,

@@ -15,7 +15,7 @@ from ._barrier import set_barrier
 from ._chain import Chain
 from ._handle import FileHandle
 from ._op import Opcode
-from ._runtime import quick_loop_key, running_loop_key
+from ._runtime import running_loop_key
 
 __all__ = ["FileOrder"]
 
@@ -55,9 +55,7 @@ class FileOrder(FileHandle):
         return end <= self._reach and limit == resource.RLIM_INFINITY
 
     async def _perform_chain(self, pin: Any, length: int) -> int:
-        account = self._ordered.get(quick_loop_key()) or self._ordered_account()
-        if account is None:
-            account = await self._account_behind()
+        account = await self._account_for_change()
         return await account.complete(Opcode.CHAIN, self._fd, pin, length)
 
     async def barrier(self) -> None:

@@ -54,7 +54,7 @@ class FileVectors(FileCalls):
                 many; nothing was read.
             ClosedFileError: the file is closed.
         """
-        flags = (NOWAIT if nowait else 0) | (DONTCACHE if dontcache else 0)
+        flags = _read_flags(nowait, dontcache)
         account = self._accounts.get(quick_loop_key()) or self._account()
         off = checked_offset(off)
         pins = pinned_buffers(self._pin, bufs, True)
@@ -96,7 +96,7 @@ class FileVectors(FileCalls):
 
     async def _read_flagged(self, buf: Buffer, off: int, nowait: bool, dontcache: bool) -> int:
         """`read_at` with flags; the kernel's own way, past the inline attempt and the sides."""
-        flags = (NOWAIT if nowait else 0) | (DONTCACHE if dontcache else 0)
+        flags = _read_flags(nowait, dontcache)
         account = self._accounts.get(quick_loop_key()) or self._account()
         off = checked_offset(off)
         return await self._flagged(
@@ -119,16 +119,13 @@ class FileVectors(FileCalls):
     ) -> int:
         length = sum(map(len, pins))
         vectored = opcode in (Opcode.READV, Opcode.WRITEV)
-        pin = self._vectors(pins) if vectored else pins[0]
         number = opcode | flags << FLAGS_SHIFT
         count = BufferCount(len(pins), length) if vectored else length
-        waiter = account.perform(number, self._fd, pin, count, off)
+        completing = account.complete(
+            number, self._fd, self._vectors(pins) if vectored else pins[0], count, off
+        )
         pins.clear()  # the caller's too: its frame must not keep the buffers exported
-        del pin
-        try:
-            result: int = await waiter
-        except BaseException as interruption:  # noqa: BLE001  raised there
-            result = await account.interrupted(waiter, interruption)
+        result = await completing
         if result < 0:
             raise await self._flagged_error(result, flags, length, off)
         return result
@@ -146,6 +143,10 @@ class FileVectors(FileCalls):
             )
             return os_error(result, self._name, detail)
         return self._error(result, length, off)
+
+
+def _read_flags(nowait: bool, dontcache: bool) -> int:
+    return (NOWAIT if nowait else 0) | (DONTCACHE if dontcache else 0)
 
 
 def _write_flags(durable: bool, atomic: bool, dontcache: bool) -> int:

@@ -52,10 +52,9 @@ class Flow:
 
     Attributes:
         io_class: the class.
-        number: the class's.
         backlog: its ops that wait for depth, for their turn, or for the end of the tick, in order;
             by waiter, to be found.
-        class_bits: its number, as in `origin`.
+        class_bits: the class's number, as in `origin`.
         origin: what its next op keeps, for the C core to count: the time, as of the loop's tick,
             and the class.
         ops, cost: what it has in flight. Counted only where that matters (`Flows.alone`).
@@ -76,7 +75,6 @@ class Flow:
         "cost",
         "held",
         "io_class",
-        "number",
         "ops",
         "origin",
         "part",
@@ -87,7 +85,6 @@ class Flow:
     def __init__(self, io_class: IoClass) -> None:
         """Begin with nothing."""
         self.io_class = io_class
-        self.number = io_class.number
         self.class_bits = io_class.number << _CLASS_SHIFT
         self.origin = self.class_bits
         self.backlog: dict[Waiter, Op] = {}
@@ -139,20 +136,9 @@ class Flows(dict["IoClass", Flow]):
             and its backlog goes in order, as far as there is depth.
         ask_again_at: after `next_ops`: when it may have more, although nothing has come back; None
             if not before something has.
-        only_backlog: that of the only flow there is; None if there are none or several. Who counts
-            what waits at each op looks here first.
     """
 
-    __slots__ = (
-        "_backlogs",
-        "_clock",
-        "_depth",
-        "_now",
-        "_virtual_time",
-        "alone",
-        "ask_again_at",
-        "only_backlog",
-    )
+    __slots__ = ("_backlogs", "_clock", "_depth", "_now", "_virtual_time", "alone", "ask_again_at")
 
     def __init__(self, depth: int, clock: Callable[[], int] = _now) -> None:
         """Begin without any flow. depth: the most ops that may be in flight. clock: nanoseconds."""
@@ -162,7 +148,6 @@ class Flows(dict["IoClass", Flow]):
         self._virtual_time = 0.0
         self._backlogs: tuple[dict[Waiter, Op], ...] = ()
         self.alone: Flow | None = None
-        self.only_backlog: dict[Waiter, Op] | None = None
         self.ask_again_at: int | None = None
 
     def __missing__(self, io_class: IoClass) -> Flow:
@@ -170,7 +155,6 @@ class Flows(dict["IoClass", Flow]):
         flow = self[io_class] = Flow(io_class)
         flow.origin += self._clock()
         self._backlogs = (*self._backlogs, flow.backlog)
-        self.only_backlog = flow.backlog if len(self) == 1 else None
         return flow
 
     def note_the_time(self) -> None:
@@ -181,10 +165,10 @@ class Flows(dict["IoClass", Flow]):
 
     def waiting(self) -> int:
         """Return how many ops wait. From any thread."""
-        count = 0
-        for backlog in self._backlogs:
-            count += len(backlog)
-        return count
+        backlogs = self._backlogs
+        if len(backlogs) == 1:  # asked at each read that is done inline
+            return len(backlogs[0])
+        return sum(map(len, backlogs))
 
     def ops(self) -> Iterator[Op]:
         """All ops that wait."""

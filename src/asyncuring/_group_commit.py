@@ -13,7 +13,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._account import Uncancellable
-from ._arguments import BUFFERS_MAX, checked_offset, pinned
+from ._arguments import BUFFERS_MAX, TRANSFER_MAX, checked_offset, pinned
 from ._errors import CANCELLED, os_error
 from ._op import Opcode
 from ._runtime import call_in_loop
@@ -37,9 +37,6 @@ __all__ = ["GroupCommit", "GroupStatistics"]
 # A group ends before it has more than this, or with its first record. A disk takes no longer for
 # a few hundred KiB than for one record; beyond that those who come first would wait for the others.
 _GROUP_BYTES = 1024 * 1024
-
-# What one write(2) transfers at most (its manual page, NOTES).
-_RECORD_MAX = 0x7FFFF000
 
 
 class GroupStatistics(NamedTuple):
@@ -182,7 +179,7 @@ class GroupCommit:
             RuntimeError: this is another event loop than that of the first `append`.
             ClosedFileError: the file is closed.
         """
-        account = self._file._ordered_account() or await self._file._account_behind()
+        account = await self._file._account_for_change()
         if self._proactor is not account.proactor:
             self._bind(account.proactor)
         record = _Record(account, self._pinned(data))
@@ -206,8 +203,8 @@ class GroupCommit:
         if self._failure is not None:
             raise self._later_error(self._failure)
         pin = pinned(self._leased.pin, data, False)
-        if len(pin) > _RECORD_MAX:
-            message = f"a record has at most {_RECORD_MAX} bytes, not {len(pin)}"
+        if len(pin) > TRANSFER_MAX:
+            message = f"a record has at most {TRANSFER_MAX} bytes, not {len(pin)}"
             raise ValueError(message)
         return pin
 

@@ -15,7 +15,7 @@ from ._closing import all_quiet, close_when_quiet
 from ._errors import CANCELLED, ClosedFileError, alignment_detail, os_error
 from ._inline import InlineReads
 from ._op import Opcode
-from ._runtime import running_loop_key
+from ._runtime import quick_loop_key, running_loop_key
 from ._sides import FileSides
 
 if TYPE_CHECKING:
@@ -180,6 +180,11 @@ class FileHandle:
                 accounts.pop(other, None)
         accounts[key] = account
         return account
+
+    async def _account_for_change(self) -> Account:
+        """Return the one for writes and syncs, when the barriers before this call are over."""
+        account = self._ordered.get(quick_loop_key()) or self._ordered_account()
+        return await self._account_behind() if account is None else account
 
     async def _account_behind(self) -> Account:
         """Return the one for writes and syncs when the barriers before this call are over."""

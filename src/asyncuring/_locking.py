@@ -84,5 +84,4 @@ class LockAttempt(JointAccount):
     async def _given_back(self) -> None:
         if self._unlocking is not None:
             account, waiter = self._unlocking
-            if account.proactor.cancel(waiter) is None:
-                await account.proactor.hold(waiter)
+            await account.ended(waiter)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._handle import CachedReads
     from ._proactor import Proactor
 
-__all__ = ["Mode", "Opening", "open_directory", "open_file"]
+__all__ = ["DIRECTORY_FLAGS", "Mode", "Opening", "open_directory", "open_file"]
 
 PlacedMode = Literal["r", "r+", "w+", "x+"]
 AppendingMode = Literal["a", "a+"]
@@ -33,6 +33,9 @@ _FLAGS: dict[str, int] = {
     "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
     "a+": os.O_RDWR | os.O_CREAT | os.O_APPEND,
 }
+
+# Of a directory that is to be synced, or to start from.
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @overload
@@ -117,10 +120,9 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
 async def open_directory(path: AnyPath, driver: DriverName | None) -> UringFile:
     """Open a directory, to be synced; the errors of `open_file`, or ENOTDIR."""
     name, encoded = checked_path(path)
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    sys.audit("open", name, "r", flags)
+    sys.audit("open", name, "r", DIRECTORY_FLAGS)
     file = UringFile(name, direct=False, cached_reads="ring")
-    return await _opened(file, encoded, flags, 0, driver)
+    return await _opened(file, encoded, DIRECTORY_FLAGS, 0, driver)
 
 
 async def _opened(

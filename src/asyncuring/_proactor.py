@@ -135,9 +135,7 @@ class Proactor:
         for it, and it for all of them. Measured with cached 8 KiB reads on two cores: up to 32
         tasks inline reads were 2 to 5 times as fast, with 64 the ring was 1.4 to 1.6 times as fast.
         """
-        backlog = self.flows.only_backlog
-        waiting = self.flows.waiting() if backlog is None else len(backlog)
-        under_way = self._taking_turns + len(self._in_flight) + waiting
+        under_way = self._taking_turns + len(self._in_flight) + self.flows.waiting()
         self.is_calm = under_way < self._port.reap_limit
 
     # -- taking on

@@ -17,7 +17,7 @@ from ._account import Account
 from ._arguments import byte_view, checked_path, checked_permissions
 from ._errors import os_error
 from ._op import Opcode
-from ._opening import Opening
+from ._opening import DIRECTORY_FLAGS, Opening
 from ._runtime import lease
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["replace_file"]
 
 _PREFIX = ".asyncuring-"
-_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -128,7 +127,7 @@ class _Replacing(Account):
     async def _replace(
         self, directory: bytes, last: bytes, view: memoryview, permissions: int
     ) -> None:
-        directory_fd = await self._open(-1, directory, _DIRECTORY_FLAGS, 0)
+        directory_fd = await self._open(-1, directory, DIRECTORY_FLAGS, 0)
         fd = await self._open(directory_fd, self._temporary, _FILE_FLAGS, permissions)
         await self._write_all(fd, view)
         await self._do(Opcode.FDATASYNC, fd)
@@ -189,12 +188,9 @@ class _Replacing(Account):
     async def _do(
         self, opcode: int, fd: int, pin: Any = None, length: int = 0, argument: int = 0
     ) -> int:
-        waiter = self.perform(opcode, fd, pin, length, argument)
+        completing = self.complete(opcode, fd, pin, length, argument)
         del pin
-        try:
-            result: int = await waiter
-        except BaseException as interruption:  # noqa: BLE001  raised there
-            result = await self.interrupted(waiter, interruption)
+        result = await completing
         if result < 0:
             raise os_error(result, self._name)
         return result

@@ -248,7 +248,7 @@ def _operations(
     leased: LeasedDriver, proactors: Sequence[Proactor]
 ) -> Iterator[OperationStatistics]:
     waiting = Counter(
-        (op[7].number, op[3] & OPCODE_MASK)
+        (op[7].io_class.number, op[3] & OPCODE_MASK)
         for proactor in proactors
         for op in proactor.flows.copy_of_ops()
     )
