@@ -78,7 +78,7 @@ def test_old_records_are_never_mixed_with_new_ones(
 def test_a_line_that_is_no_record_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "records.jsonl").write_text('{"kind":"host"}\n{"kind"')
+    (tmp_path / "records.jsonl").write_text('{"kind":"host"}\n{"kind"\n')
     assert main(["report", str(tmp_path)]) == 2
     assert "line 2, is not a record" in capsys.readouterr().err
 

@@ -18,7 +18,7 @@ import pytest
 from asyncuring.benchmark import runner
 from asyncuring.benchmark.cli import main
 from asyncuring.benchmark.execution import draw_offsets
-from asyncuring.benchmark.recording import append_record
+from asyncuring.benchmark.records import append_record
 from asyncuring.benchmark.runner import run_in_fresh_process, shuffled
 from asyncuring.benchmark.trial import Trial
 from tests.benchmark.small import BLOCK_SIZE, BLOCKS

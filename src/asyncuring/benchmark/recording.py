@@ -1,4 +1,4 @@
-"""What clients measured: histograms, records and the file that keeps them.
+"""What clients measured: histograms and records; `records.py` has the file that keeps them.
 
 Timed code only appends completion times to an array (`client.py`); everything in this
 file runs after the measured window, where it costs the engine nothing.
@@ -9,23 +9,17 @@ cut into 32 equal buckets, so a bucket is at most 3.2 % wide and histograms can 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from itertools import chain
 from operator import sub
 from typing import TYPE_CHECKING, Any
 
-from asyncuring.benchmark.refusal import RefusalError
-
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     Record = dict[str, Any]
     """One line of the records file, as JSON gives it back."""
-
-RECORDS_FILE = "records.jsonl"
 
 SUB_BITS = 5
 """Each power of two has ``2 ** SUB_BITS`` buckets."""
@@ -87,26 +81,3 @@ def percentile_us(histogram: Mapping[int, int], fraction: float) -> float:
         if seen >= wanted:
             return bucket_middle_ns(bucket) / 1000
     raise ValueError("no op was recorded")
-
-
-def append_record(directory: Path, record: Record) -> None:
-    """Add one line to the records file of ``directory``."""
-    with (directory / RECORDS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, separators=(",", ":")) + "\n")
-
-
-def read_records(directory: Path) -> list[Record]:
-    """Return the records of ``directory``, oldest first."""
-    path = directory / RECORDS_FILE
-    if not path.is_file():
-        raise RefusalError(f"{path} does not exist")
-    records: list[Record] = []
-    with path.open(encoding="utf-8") as file:
-        for line_number, line in enumerate(file, start=1):
-            try:
-                record = json.loads(line)
-                record["kind"]
-            except (ValueError, TypeError, KeyError) as error:
-                raise RefusalError(f"{path}, line {line_number}, is not a record") from error
-            records.append(record)
-    return records

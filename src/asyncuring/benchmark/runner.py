@@ -1,11 +1,15 @@
-"""A sweep: each trial in a fresh process, engines in shuffled order, one record each."""
+"""Each trial in a fresh process, engines in shuffled order, one record each."""
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from asyncuring.benchmark.recording import Record
 
 TRIAL_COMMAND = (sys.executable, "-m", "asyncuring.benchmark", "run-trial")
+
+PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>."""
 
 FIXED_TIME_GRACE_S = 60
 """Start, warming and analysis of a trial; beyond it the engine hangs."""
@@ -41,30 +48,43 @@ def run_in_fresh_process(trial: Trial) -> Record:
     limit_s = (
         FIXED_WORK_LIMIT_S if trial.duration_s is None else trial.duration_s + FIXED_TIME_GRACE_S
     )
+    # In a session of its own: Ctrl-C is for the sweep, which ends the trial with all it started.
+    with subprocess.Popen(
+        TRIAL_COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(trial.to_json(), timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return _failed(trial, f"no result after {limit_s:g} s")
+        except BaseException:
+            _kill(process)
+            raise
+    if process.returncode != 0:
+        last_words = errors.strip().splitlines()[-1:]
+        return _failed(trial, ": ".join([f"exit status {process.returncode}", *last_words]))
     try:
-        finished = subprocess.run(
-            TRIAL_COMMAND,
-            input=trial.to_json(),
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return _failed(trial, f"no result after {limit_s:g} s")
-    if finished.returncode != 0:
-        last_words = finished.stderr.strip().splitlines()[-1:]
-        return _failed(trial, ": ".join([f"exit status {finished.returncode}", *last_words]))
-    try:
-        record: Record = json.loads(finished.stdout.splitlines()[-1])
+        record: Record = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
         # Something else than ours wrote there.
         return _failed(trial, "no record at the end of its output")
     return record
 
 
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill the trial and what it started, unless it ended meanwhile."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def run_from_json(source: TextIO, target: TextIO) -> None:
     """Be the fresh process: read a trial, run it, write its record as one line."""
+    _end_with_parent()
     trial = Trial.from_json(source.read())
     try:
         measured = execution.execute(trial)
@@ -81,6 +101,12 @@ def describe(error: BaseException) -> str:
         error = error.exceptions[0]  # type: ignore[attr-defined]  # only groups have them
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _end_with_parent() -> None:
+    """Have the kernel kill this process when the sweep is killed: nobody would take its record."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _failed(trial: Trial, error: str) -> Record:

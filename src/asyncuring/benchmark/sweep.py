@@ -9,7 +9,12 @@ from asyncuring.benchmark import dataset, terminal
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.host import host_record, mount_facts
 from asyncuring.benchmark.loops import NO_LOOP, refuse_missing_loop
-from asyncuring.benchmark.recording import RECORDS_FILE, append_record, read_records
+from asyncuring.benchmark.records import (
+    RECORDS_FILE,
+    append_record,
+    begin_records,
+    read_records,
+)
 from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.report import TOTALS_FILE, write_report
 from asyncuring.benchmark.runner import run_in_fresh_process, shuffled
@@ -149,7 +154,7 @@ def run_sweep(sweep: Sweep, command: list[str]) -> int:
     _prepare(sweep)
     host = host_record(sweep.directory, command)
     terminal.show_host(host)
-    append_record(sweep.out, host)
+    begin_records(sweep.out, [host])
     interrupted = False
     try:
         _run_trials(sweep)
