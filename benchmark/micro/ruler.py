@@ -98,9 +98,9 @@ async def null_await(loop: str, clients: int) -> AsyncIterator[Slice]:
     """Prepare the null await of so many clients at once: a part like any other."""
     assert engine.open_async is not None
     awaits = awaits_of(clients)
-    async with engine.open_async(_null_trial(loop)) as op:
+    async with engine.open_async(_null_trial(loop)) as ops:
         buf = mmap.mmap(-1, BLOCK_SIZE)
-        at: Any = op
+        at: Any = ops.read_at
 
         async def client() -> None:
             for _ in range(awaits):

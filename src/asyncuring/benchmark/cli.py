@@ -90,7 +90,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "--workload",
         choices=tuple(WORKLOADS),
         default=READ,
-        help="; ".join(f"{name}: {summary}" for name, summary in WORKLOADS.items())
+        help="; ".join(f"{name}: {workload.summary}" for name, workload in WORKLOADS.items())
         + "; default: read",
     )
     add(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.window import AsyncGate, Window
-    from asyncuring.benchmark.workload import AsyncAt, Requests, SyncAt
+    from asyncuring.benchmark.workload import Op, Requests
 
 Works = TypeVar("Works", "array[int]", "list[Requests]")
 
@@ -36,7 +36,7 @@ class Client:
         self._started_ns = 0
         self._completions_ns = array("q")
 
-    async def run(self, op: AsyncAt, window: Window, gate: AsyncGate) -> None:
+    async def run(self, op: Op, window: Window, gate: AsyncGate) -> None:
         """Warm up with one op, wait for the other clients, then work and take the time."""
         buf, expected = self._buf, len(self._buf)
         clock, append = clock_ns, self._completions_ns.append
@@ -56,7 +56,7 @@ class Client:
                     _refuse_short(count, expected)
         window.leave()
 
-    def run_sync(self, op: SyncAt, window: Window, gate: threading.Barrier) -> None:
+    def run_sync(self, op: Op, window: Window, gate: threading.Barrier) -> None:
         """Do as `run` does, in a thread of its own."""
         buf, expected = self._buf, len(self._buf)
         clock, append = clock_ns, self._completions_ns.append

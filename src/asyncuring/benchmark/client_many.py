@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.window import AsyncGate, Window
-    from asyncuring.benchmark.workload import AsyncMany, Requests
+    from asyncuring.benchmark.workload import Op, Requests
 
 
 class ManyClient:
@@ -41,17 +41,17 @@ class ManyClient:
         self._started_ns = 0
         self._completions_ns = array("q")
 
-    async def run(self, op: AsyncMany, window: Window, gate: AsyncGate) -> None:
+    async def run(self, op: Op, window: Window, gate: AsyncGate) -> None:
         """Warm up with one batch, wait for the other clients, then work and take the time."""
         expected = self._expected
         clock, append = clock_ns, self._completions_ns.append
-        _refuse_short(await op(self._first), expected)
+        _refuse_short(await op(None, self._first), expected)
         await gate.pass_through()
         deadline_ns = window.deadline_ns
         self._started_ns = clock()
         for batches in self._rounds:
             for requests in batches:
-                results = await op(requests)
+                results = await op(None, requests)
                 now = clock()
                 if now >= deadline_ns:
                     window.leave()

@@ -1,7 +1,7 @@
 """What an engine is: a way to open the file of a trial, and nothing else.
 
 The client loop, the offsets, the buffers and the clock are the same for all engines.
-What an engine opens is the one function that the trial's workload asks for: see `workload.py`.
+What it opens are the ops that it has, of those in `workload.Ops`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asyncuring.benchmark.workload import READ_AT, WORKLOADS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncOp, SyncOp
+    from asyncuring.benchmark.workload import Ops
 
 ASYNCIO_LOOPS = ("asyncio", "uvloop")
 
@@ -29,9 +31,9 @@ class Engine:
     name: str
     summary: str
     """One line for people: what does the reading."""
-    open_async: Callable[[Trial], AbstractAsyncContextManager[AsyncOp]] | None = None
+    open_async: Callable[[Trial], AbstractAsyncContextManager[Ops]] | None = None
     """Open the trial's file for clients that are tasks of a loop."""
-    open_sync: Callable[[Trial], AbstractContextManager[SyncOp]] | None = None
+    open_sync: Callable[[Trial], AbstractContextManager[Ops]] | None = None
     """Open the trial's file for clients that are threads."""
     run: Callable[[Trial], Record] | None = None
     """Do the whole work outside of this process; return what `execution.execute` returns."""
@@ -39,10 +41,19 @@ class Engine:
     """What a client of the background is in while it works."""
     details: Callable[[], dict[str, Any]] | None = None
     """What the engine says about itself after the work, as JSON. Not required."""
-    workloads: tuple[str, ...] = ("read",)
+    ops: tuple[str, ...] = (READ_AT,)
+    """What it has, of the names in `workload.Ops`."""
+    workloads: tuple[str, ...] | None = None
+    """With ``run`` alone, which has no ops: what it does."""
     loops: tuple[str, ...] = (*ASYNCIO_LOOPS, "trio")
     """Where it runs, if its clients are tasks."""
     reads: bool = True
     """False if buffers stay as they are, so that there is nothing to verify."""
     by_default: bool = True
     """False if a sweep has it only where it is asked for by name."""
+
+    def does(self, workload: str) -> bool:
+        """Return whether it has what a workload needs."""
+        if self.workloads is not None:
+            return workload in self.workloads
+        return set(WORKLOADS[workload].ops) <= set(self.ops)

@@ -19,7 +19,7 @@ from asyncuring.benchmark.client_many import ManyClient
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import LOOPS
 from asyncuring.benchmark.window import AsyncGate, Window
-from asyncuring.benchmark.workload import READ_MANY, WRITE
+from asyncuring.benchmark.workload import READ_MANY, WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ def execute(trial: Trial) -> Record:
         "resident_before": resident_before,
         "resident_after": dataset.resident_fraction(trial.path),
     }
-    if trial.workload == WRITE:
+    if WORKLOADS[trial.workload].writes:
         dataset.write_back(trial.path)
     return residency | {"background": []} | measured
 
@@ -94,7 +94,7 @@ def _run_clients(engine: Engine, trial: Trial) -> Record:
 def _clients(trial: Trial, numbers: range) -> Clients:
     def buffer() -> mmap.mmap:
         buf = mmap.mmap(-1, trial.block_size)
-        if trial.workload == WRITE:
+        if WORKLOADS[trial.workload].writes:
             # No disk may find it easier than real data.
             buf[:] = random.Random(trial.seed).randbytes(trial.block_size)
         return buf
@@ -111,12 +111,15 @@ def _run_tasks(
     """Run the clients on the trial's loops, dealt out in turn."""
     assert engine.open_async is not None
     open_async, loop = engine.open_async, LOOPS[trial.loop]
+    compose = WORKLOADS[trial.workload].compose
     details: dict[str, object] = {}
     barrier = threading.Barrier(trial.loops, action=window.open)
 
     async def main(clients: Clients, background: Clients) -> None:
-        async with open_async(trial) as opened:
-            op = verification.checked(opened, trial) if trial.verify and engine.reads else opened
+        async with open_async(trial) as ops:
+            op = compose(ops)
+            if trial.verify and engine.reads:
+                op = verification.checked(op, trial)
             gate = AsyncGate(barrier, len(clients) + len(background), loop.new_event())
 
             def run_one(client: Any) -> AsyncMain:
@@ -151,8 +154,10 @@ def _run_threads(
     assert engine.open_sync is not None
     barrier = threading.Barrier(trial.clients, action=window.open)
     threading.stack_size(STACK_BYTES)
-    with engine.open_sync(trial) as opened:
-        op = verification.checked_sync(opened, trial) if trial.verify and engine.reads else opened
+    with engine.open_sync(trial) as ops:
+        op = WORKLOADS[trial.workload].compose(ops)
+        if trial.verify and engine.reads:
+            op = verification.checked_sync(op, trial)
 
         def run_one(client: Client | ManyClient) -> Callable[[], None]:
             assert isinstance(client, Client)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncuring.benchmark.workload import WRITE
+from asyncuring.benchmark.workload import WORKLOADS
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Awaitable, Callable
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncAt
+    from asyncuring.benchmark.workload import Op
 
     ReadBytes = Callable[[int], Awaitable[bytes]]
     """Return the block at a byte offset."""
@@ -24,9 +24,9 @@ class NoDirectError(Exception):
     """The package cannot read with O_DIRECT: it chooses where its bytes lie."""
 
 
-def counting(read: ReadBytes, trial: Trial) -> AsyncAt:
+def counting(read: ReadBytes, trial: Trial) -> Op:
     """Return ``read`` as a client calls it."""
-    assert trial.workload != WRITE
+    assert not WORKLOADS[trial.workload].writes
     if trial.direct:
         raise NoDirectError("this package has no buffers that are aligned for O_DIRECT")
 

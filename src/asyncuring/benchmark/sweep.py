@@ -19,7 +19,7 @@ from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.report import TOTALS_FILE, write_report
 from asyncuring.benchmark.runner import run_in_fresh_process, shuffled
 from asyncuring.benchmark.trial import Trial
-from asyncuring.benchmark.workload import READ_MANY, WRITE
+from asyncuring.benchmark.workload import READ_MANY, WORKLOADS, WRITE
 
 if TYPE_CHECKING:
     import argparse
@@ -92,7 +92,7 @@ class Sweep:
         """The file that is read or overwritten."""
         return dataset.path_of(
             self.directory,
-            overwritten=self.workload == WRITE,
+            overwritten=WORKLOADS[self.workload].writes,
             block_size=self.block_size,
             file_size=self.file_size,
         )
@@ -143,7 +143,7 @@ def default_engines(workload: str, *, background: bool = False) -> tuple[str, ..
     return tuple(
         engine.name
         for engine in ENGINES.values()
-        if engine.by_default and workload in engine.workloads
+        if engine.by_default and engine.does(workload)
         if engine.open_async or not background
     )
 
@@ -205,7 +205,7 @@ def _refuse_work(sweep: Sweep) -> None:
         )
     for name in sweep.engines:
         engine = ENGINES[name]
-        if sweep.workload not in engine.workloads:
+        if not engine.does(sweep.workload):
             raise RefusalError(f"the engine {name} does no {sweep.workload}")
         if any(sweep.background) and not engine.open_async:
             raise RefusalError(f"the engine {name} has no tasks, so none in the --background")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from asyncuring.benchmark import dataset
 from asyncuring.benchmark.workload import READ_MANY
@@ -12,45 +12,38 @@ if TYPE_CHECKING:
     from typing import Any
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import (
-        AsyncAt,
-        AsyncMany,
-        AsyncOp,
-        Requests,
-        SyncAt,
-    )
+    from asyncuring.benchmark.workload import Op, Requests
 
 
-def checked(op: AsyncOp, trial: Trial) -> AsyncOp:
+def checked(op: Op, trial: Trial) -> Op:
     """Return ``op``; what it reads is checked, and raises `dataset.CorruptBlockError`."""
     if trial.workload == READ_MANY:
-        return _checked_many(cast("AsyncMany", op), trial)
-    read_at = cast("AsyncAt", op)
+        return _checked_many(op, trial)
 
     async def checked_read_at(buf: mmap.mmap, off: int) -> int:
-        count = await read_at(buf, off)
+        count: int = await op(buf, off)
         dataset.check_block(buf, off, trial.block_size)
         return count
 
     return checked_read_at
 
 
-def _checked_many(read_many_at: AsyncMany, trial: Trial) -> AsyncMany:
+def _checked_many(op: Op, trial: Trial) -> Op:
     # Two requests of one batch have buffers of their own, so all can be looked at afterwards.
-    async def checked_read_many_at(requests: Requests) -> list[Any]:
-        results = await read_many_at(requests)
-        for buf, off in requests:
-            dataset.check_block(buf, off, trial.block_size)
+    async def checked_read_many_at(buf: mmap.mmap, requests: Requests) -> list[Any]:
+        results: list[Any] = await op(buf, requests)
+        for each, off in requests:
+            dataset.check_block(each, off, trial.block_size)
         return results
 
     return checked_read_many_at
 
 
-def checked_sync(read_at: SyncAt, trial: Trial) -> SyncAt:
+def checked_sync(op: Op, trial: Trial) -> Op:
     """Do as `checked` does, for threads."""
 
     def checked_read_at(buf: mmap.mmap, off: int) -> int:
-        count = read_at(buf, off)
+        count: int = op(buf, off)
         dataset.check_block(buf, off, trial.block_size)
         return count
 

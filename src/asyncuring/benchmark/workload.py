@@ -1,29 +1,94 @@
-"""What a client asks for again and again, by name."""
+"""What a client asks for again and again, by name, and what that takes of an engine."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from typing import Any
 
-    AsyncAt = Callable[[mmap.mmap, int], Awaitable[int]]
-    SyncAt = Callable[[mmap.mmap, int], int]
-    """Read or write one block at a byte offset, in the client's buffer; return the count."""
+    Op = Callable[..., Any]
+    """A function that threads call, or one whose result tasks await."""
     Requests = list[tuple[mmap.mmap, int]]
-    AsyncMany = Callable[[Requests], Awaitable[list[Any]]]
-    """Read one block per request; return one count (or an OSError) per request."""
-    AsyncOp = AsyncAt | AsyncMany
-    SyncOp = SyncAt
+
+READ_AT = "read_at"
+WRITE_AT = "write_at"
+READ_MANY_AT = "read_many_at"
+APPEND = "append"
+APPEND_GROUPED = "append_grouped"
+READ_FILE = "read_file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ops:
+    """What an engine does with the file that it opened. It names in `Engine.ops` what is there."""
+
+    read_at: Op | None = None
+    """``read_at(buf, off) -> count``: one block."""
+    write_at: Op | None = None
+    """``write_at(buf, off) -> count``: one block."""
+    read_many_at: Op | None = None
+    """``read_many_at([(buf, off), ...]) -> [count, ...]``: an OSError in the place of a count is
+    the failure of that request."""
+    append: Op | None = None
+    """``append(buf, off) -> count``: one block of a log at its place, and durable."""
+    append_grouped: Op | None = None
+    """``append_grouped(buf, off) -> count``: one block behind the others of the log that all
+    clients share, and durable; whoever comes at once may share a sync. ``off`` is not used."""
+    read_file: Op | None = None
+    """``read_file(buf, path) -> count``: open, read and close a file of one block."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One kind of work. A client calls ``op(buf, what)``, as `compose` makes it of an engine's."""
+
+    summary: str
+    """One line for people."""
+    ops: tuple[str, ...]
+    """What it needs, of the names in `Ops`."""
+    compose: Callable[[Ops], Op]
+    writes: bool = False
+    """Whether the file is another one afterwards."""
+
+
+def _read_many(ops: Ops) -> Op:
+    read_many_at = ops.read_many_at
+    assert read_many_at is not None
+    return lambda _buf, requests: read_many_at(requests)
+
 
 READ = "read"
 WRITE = "write"
 READ_MANY = "read-many"
 
 WORKLOADS = {
-    READ: "random reads, one block per await",
-    WRITE: "random overwrites, one block per await",
-    READ_MANY: "random reads, a batch of blocks per await",
+    READ: Workload(
+        summary="random reads, one block per await",
+        ops=(READ_AT,),
+        compose=attrgetter(READ_AT),
+    ),
+    WRITE: Workload(
+        summary="random overwrites, one block per await",
+        ops=(WRITE_AT,),
+        compose=attrgetter(WRITE_AT),
+        writes=True,
+    ),
+    READ_MANY: Workload(
+        summary="random reads, a batch of blocks per await",
+        ops=(READ_MANY_AT,),
+        compose=_read_many,
+    ),
 }
+
+UNIFORM = "uniform"
+ZIPF = "zipf"
+OFFSETS = (UNIFORM, ZIPF)
+
+SHARED = "shared"
+PER_CLIENT = "per-client"
+FILES = (SHARED, PER_CLIENT)

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import ASYNCIO_LOOPS, Engine
 from asyncuring.benchmark.fresh_bytes import counting
+from asyncuring.benchmark.workload import Ops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncOp
 
 
 @asynccontextmanager
-async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
+async def _open(trial: Trial) -> AsyncIterator[Ops]:
     import aiofile  # noqa: PLC0415 - optional
     import caio  # noqa: PLC0415 - comes with it
 
@@ -29,7 +29,7 @@ async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
         file = aiofile.AIOFile(trial.path, "rb", context=context)
         await file.open()
         read = file.read_bytes
-        yield counting(lambda off: read(size, off), trial)
+        yield Ops(read_at=counting(lambda off: read(size, off), trial))
         await file.close()
 
 

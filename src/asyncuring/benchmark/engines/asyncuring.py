@@ -3,41 +3,89 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import Engine
-from asyncuring.benchmark.workload import READ, READ_MANY, WRITE
+from asyncuring.benchmark.workload import (
+    APPEND,
+    APPEND_GROUPED,
+    READ_AT,
+    READ_FILE,
+    READ_MANY_AT,
+    WORKLOADS,
+    WRITE_AT,
+    Ops,
+)
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from typing import Any
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncOp
+    from asyncuring.benchmark.workload import Op
 
-OPS = {READ: "read_at", WRITE: "write_at", READ_MANY: "read_many_at"}
+OPS = (READ_AT, WRITE_AT, READ_MANY_AT, APPEND, APPEND_GROUPED, READ_FILE)
 
 
-def opener(**options: Any) -> Callable[[Trial], AbstractAsyncContextManager[AsyncOp]]:
+def opener(**options: Any) -> Callable[[Trial], AbstractAsyncContextManager[Ops]]:
     """Return a function that opens a trial's file with these options of `asyncuring.open_file`."""
 
     @asynccontextmanager
-    async def open_trial(trial: Trial) -> AsyncIterator[AsyncOp]:
+    async def open_trial(trial: Trial) -> AsyncIterator[Ops]:
         # Imported late: a library that does not load is this engine's failure, not the sweep's.
         import asyncuring  # noqa: PLC0415
 
-        async with await asyncuring.open_file(
-            trial.path,
-            "r+" if trial.workload == WRITE else "r",
-            direct=trial.direct,
-            **options,
-        ) as uring_file:
-            op: AsyncOp = getattr(uring_file, OPS[trial.workload])
-            yield op
+        async def open_file(path: str, mode: Any = "r") -> Any:
+            return await asyncuring.open_file(path, mode, direct=trial.direct, **options)
+
+        workload = WORKLOADS[trial.workload]
+        if READ_FILE in workload.ops:
+            # The driver ends with the last file; whoever opens many has some that stay open.
+            async with await asyncuring.open_file(os.devnull, **options):
+                yield Ops(read_file=_read_file(open_file))
+            return
+        async with await open_file(trial.path, "r+" if workload.writes else "r") as uring_file:
+            yield Ops(
+                read_at=uring_file.read_at,
+                write_at=uring_file.write_at,
+                read_many_at=uring_file.read_many_at,
+                append=_append(uring_file),
+                append_grouped=_append_grouped(asyncuring.GroupCommit(uring_file, 0)),
+            )
 
     return open_trial
+
+
+def _read_file(open_file: Callable[[str], Any]) -> Op:
+    async def read_file(buf: mmap.mmap, path: str) -> int:
+        async with await open_file(path) as uring_file:
+            count: int = await uring_file.read_at(buf, 0)
+            return count
+
+    return read_file
+
+
+def _append(uring_file: Any) -> Op:
+    write_at = uring_file.write_at
+
+    def append(buf: mmap.mmap, off: int) -> Any:
+        return write_at(buf, off, durable=True)
+
+    return append
+
+
+def _append_grouped(log: Any) -> Op:
+    append = log.append
+
+    async def append_grouped(buf: mmap.mmap, _off: int) -> int:
+        await append(buf)
+        return len(buf)
+
+    return append_grouped
 
 
 def statistics() -> dict[str, Any]:
@@ -52,5 +100,5 @@ engine = Engine(
     summary="asyncuring, default driver",
     open_async=opener(),
     details=statistics,
-    workloads=tuple(OPS),
+    ops=OPS,
 )

@@ -24,6 +24,6 @@ engine = Engine(
     open_async=opener(),
     background=_background,
     details=statistics,
-    workloads=tuple(OPS),
+    ops=OPS,
     by_default=False,
 )

@@ -10,6 +10,6 @@ engine = Engine(
     summary='asyncuring, cached_reads="ring"',
     open_async=opener(cached_reads="ring"),
     details=statistics,
-    workloads=tuple(OPS),
+    ops=OPS,
     by_default=False,
 )

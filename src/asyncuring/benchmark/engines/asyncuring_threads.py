@@ -10,5 +10,5 @@ engine = Engine(
     summary='asyncuring, driver="threads"',
     open_async=opener(driver="threads"),
     details=statistics,
-    workloads=tuple(OPS),
+    ops=OPS,
 )

@@ -10,6 +10,6 @@ engine = Engine(
     summary='asyncuring, driver="uring-local", cached_reads="ring"',
     open_async=opener(driver="uring-local", cached_reads="ring"),
     details=statistics,
-    workloads=tuple(OPS),
+    ops=OPS,
     by_default=False,
 )

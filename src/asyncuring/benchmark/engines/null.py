@@ -14,19 +14,24 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import Engine
-from asyncuring.benchmark.workload import READ_MANY, WORKLOADS
+from asyncuring.benchmark.workload import (
+    APPEND,
+    APPEND_GROUPED,
+    READ_AT,
+    READ_FILE,
+    READ_MANY_AT,
+    WRITE_AT,
+    Ops,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from typing import Any
+    from collections.abc import AsyncIterator
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncOp
-
-    NullOp = Callable[..., Any]
+    from asyncuring.benchmark.workload import Op
 
 
-def _asyncio_op(result: object) -> NullOp:
+def _asyncio_op(result: object) -> Op:
     loop = asyncio.get_running_loop()
     create_future, call_soon = loop.create_future, loop.call_soon
 
@@ -38,7 +43,7 @@ def _asyncio_op(result: object) -> NullOp:
     return op
 
 
-def _trio_op(result: object) -> NullOp:
+def _trio_op(result: object) -> Op:
     from outcome import Value  # noqa: PLC0415 - comes with trio, which is optional
     from trio.lowlevel import (  # noqa: PLC0415
         Abort,
@@ -63,15 +68,23 @@ _OP = {"asyncio": _asyncio_op, "uvloop": _asyncio_op, "trio": _trio_op}
 
 
 @asynccontextmanager
-async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
-    size = trial.block_size
-    yield _OP[trial.loop]([size] * trial.batch if trial.workload == READ_MANY else size)
+async def _open(trial: Trial) -> AsyncIterator[Ops]:
+    new_op = _OP[trial.loop]
+    op = new_op(trial.block_size)
+    yield Ops(
+        read_at=op,
+        write_at=op,
+        read_many_at=new_op([trial.block_size] * trial.batch),
+        append=op,
+        append_grouped=op,
+        read_file=op,
+    )
 
 
 engine = Engine(
     name="null",
     summary="no IO: the harness's own cost",
     open_async=_open,
-    workloads=tuple(WORKLOADS),
+    ops=(READ_AT, WRITE_AT, READ_MANY_AT, APPEND, APPEND_GROUPED, READ_FILE),
     reads=False,
 )

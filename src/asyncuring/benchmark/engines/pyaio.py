@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 from asyncuring.benchmark.engine import ASYNCIO_LOOPS, Engine
 from asyncuring.benchmark.fresh_bytes import counting
 from asyncuring.benchmark.plain_fd import open_fd
+from asyncuring.benchmark.workload import Ops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncOp
 
 
 @asynccontextmanager
-async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
+async def _open(trial: Trial) -> AsyncIterator[Ops]:
     from pyaio.uring import UringIO  # noqa: PLC0415 - optional
 
     size = trial.block_size
     with open_fd(trial) as fd:
         async with UringIO() as uring:
             read = uring.read
-            yield counting(lambda off: read(fd, off, size), trial)
+            yield Ops(read_at=counting(lambda off: read(fd, off, size), trial))
 
 
 engine = Engine(

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import ASYNCIO_LOOPS, Engine
 from asyncuring.benchmark.fresh_bytes import NoDirectError
+from asyncuring.benchmark.workload import Ops
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import AsyncIterator
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncOp
 
 
 @asynccontextmanager
-async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
+async def _open(trial: Trial) -> AsyncIterator[Ops]:
     import turbofile  # noqa: PLC0415 - optional
 
     if trial.direct:
@@ -35,7 +35,7 @@ async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
             await sleep(0)
             return count
 
-        yield read_at
+        yield Ops(read_at=read_at)
 
 
 engine = Engine(

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from asyncuring.benchmark.engine import ASYNCIO_LOOPS, Engine
 from asyncuring.benchmark.plain_fd import open_fd
+from asyncuring.benchmark.workload import Ops
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import AsyncIterator
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncAt, AsyncOp
+    from asyncuring.benchmark.workload import Op
 
 ENTRIES = 4096
 """More than there are clients: nothing is entered before the tick ends."""
 
 
-def _adapted(ring: Any, fd: int) -> AsyncAt:
+def _adapted(ring: Any, fd: int) -> Op:
     loop = asyncio.get_running_loop()
     create_future, call_soon = loop.create_future, loop.call_soon
     prepare_read, submit, wait = ring.prepare_read, ring.submit, ring.wait
@@ -58,11 +59,11 @@ def _adapted(ring: Any, fd: int) -> AsyncAt:
 
 
 @asynccontextmanager
-async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
+async def _open(trial: Trial) -> AsyncIterator[Ops]:
     import uring_api  # noqa: PLC0415 - optional
 
     with open_fd(trial) as fd, uring_api.Ring(entries=ENTRIES) as ring:
-        yield _adapted(ring, fd)
+        yield Ops(read_at=_adapted(ring, fd))
         asyncio.get_running_loop().remove_reader(ring.fd)
 
 

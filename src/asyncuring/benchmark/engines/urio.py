@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from asyncuring.benchmark.engine import ASYNCIO_LOOPS, Engine
 from asyncuring.benchmark.fresh_bytes import counting
 from asyncuring.benchmark.plain_fd import open_fd
+from asyncuring.benchmark.workload import Ops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from asyncuring.benchmark.trial import Trial
-    from asyncuring.benchmark.workload import AsyncOp
 
 
 class NoRingError(Exception):
@@ -21,7 +21,7 @@ class NoRingError(Exception):
 
 
 @asynccontextmanager
-async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
+async def _open(trial: Trial) -> AsyncIterator[Ops]:
     import urio  # noqa: PLC0415 - optional
 
     backend, size = urio.get_backend(), trial.block_size
@@ -29,7 +29,7 @@ async def _open(trial: Trial) -> AsyncIterator[AsyncOp]:
         raise NoRingError(f"urio chose the backend {backend.name}")
     read = backend.read
     with open_fd(trial) as fd:
-        yield counting(lambda off: read(fd, off, size), trial)
+        yield Ops(read_at=counting(lambda off: read(fd, off, size), trial))
         await urio.aclose()
 
 
