@@ -93,22 +93,14 @@ static unsigned reap(struct ring_thread *self)
 
 /* ---- the loop ---- */
 
-/* What concerns chains is not (only) one SQE. */
-static void take(struct ring_thread *self, asyncuring_op op)
+static void take(struct ring_thread *self, const asyncuring_op *op)
 {
-    if (opcode_of(&op) == ASYNCURING_OP_CHAIN) {
-        ring_chain_add(&self->chains, &op);
-        return;
-    }
-    if (opcode_of(&op) == ASYNCURING_OP_CANCEL) {
-        asyncuring_chain *over = ring_chain_cancel(&self->chains, &op);
+    asyncuring_chain *over;
+    self->in_kernel += ring_chains_take(&self->chains, &self->ring, *op, &over);
+    if (over) {
         self->now_ns = clock_ns();
-        if (over)
-            deliver(self, over->token, chain_result(over));
+        deliver(self, over->token, chain_result(over));
     }
-    ring_prepare(&self->ring, &op);
-    ring_use_region(&self->regions, &self->ring, self->driver->regions);
-    self->in_kernel++;
 }
 
 static unsigned take_batch(struct ring_thread *self)
@@ -126,7 +118,7 @@ static unsigned take_batch(struct ring_thread *self)
     while (count < room && bytes < BATCH_BYTES && self->in_kernel < self->in_kernel_max &&
            (op = queue_front(ops))) {
         bytes += ring_transfer_length(op);
-        take(self, *op);
+        take(self, op);
         queue_pop(ops);
         count++;
     }

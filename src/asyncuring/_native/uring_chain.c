@@ -2,10 +2,46 @@
 #define _GNU_SOURCE /* liburing.h */
 #include "uring_chain.h"
 
-void ring_chain_add(struct ring_chains *chains, const asyncuring_op *op)
+/* The next SQE is `op`, on registered memory if its buffer is there. */
+static struct io_uring_sqe *prepare(struct ring_chains *chains, struct io_uring *ring,
+                                    const asyncuring_op *op)
+{
+    struct io_uring_sqe *sqe = ring_prepare(ring, op);
+    ring_use_region(chains->regions, ring, chains->reports);
+    return sqe;
+}
+
+static asyncuring_chain *stop_cancelled(struct ring_chains *chains, asyncuring_op *cancel)
+{
+    asyncuring_chain *chain = chain_find(&chains->waiting, cancel->argument);
+    if (chain) {
+        chain_remove(&chains->waiting, chain);
+        return chain;
+    }
+    chain = chain_find(&chains->running, cancel->argument);
+    if (!chain)
+        return NULL;
+    chain->cancelled = true;
+    const asyncuring_step *step = &chain->steps[chain->place];
+    while (step->result != ASYNCURING_NOT_RUN)
+        step++;
+    cancel->argument = step->op.token;
+    return NULL;
+}
+
+unsigned ring_chains_take(struct ring_chains *chains, struct io_uring *ring, asyncuring_op op,
+                          asyncuring_chain **over)
 {
     bool started;
-    chain_append(&chains->waiting, chain_start(op, &started));
+    *over = NULL;
+    if (opcode_of(&op) == ASYNCURING_OP_CHAIN) {
+        chain_append(&chains->waiting, chain_start(&op, &started));
+        return 0;
+    }
+    if (opcode_of(&op) == ASYNCURING_OP_CANCEL)
+        *over = stop_cancelled(chains, &op);
+    prepare(chains, ring, &op);
+    return 1;
 }
 
 static unsigned prepare_run(struct ring_chains *chains, asyncuring_chain *chain,
@@ -14,8 +50,7 @@ static unsigned prepare_run(struct ring_chains *chains, asyncuring_chain *chain,
     asyncuring_step *step = &chain->steps[chain->place];
     const asyncuring_step *end = &chain->steps[chain->count];
     for (;;) {
-        struct io_uring_sqe *sqe = ring_prepare(ring, &step->op);
-        ring_use_region(chains->regions, ring, chains->reports);
+        struct io_uring_sqe *sqe = prepare(chains, ring, &step->op);
         chain->under_way++;
         *bytes += ring_transfer_length(&step->op);
         bool linked =
@@ -85,24 +120,6 @@ asyncuring_chain *ring_chain_step_done(struct ring_chains *chains, const struct 
     asyncuring_chain *chain = chain_of(step);
     step->result = cqe->res;
     return step_ended(chains, chain) ? chain : NULL;
-}
-
-asyncuring_chain *ring_chain_cancel(struct ring_chains *chains, asyncuring_op *cancel)
-{
-    asyncuring_chain *chain = chain_find(&chains->waiting, cancel->argument);
-    if (chain) {
-        chain_remove(&chains->waiting, chain);
-        return chain;
-    }
-    chain = chain_find(&chains->running, cancel->argument);
-    if (!chain)
-        return NULL;
-    chain->cancelled = true;
-    const asyncuring_step *step = &chain->steps[chain->place];
-    while (step->result != ASYNCURING_NOT_RUN)
-        step++;
-    cancel->argument = step->op.token;
-    return NULL;
 }
 
 asyncuring_chain *ring_chain_give_up(struct ring_chains *chains)

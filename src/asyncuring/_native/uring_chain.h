@@ -26,8 +26,11 @@ struct ring_chains {
     struct chain_list running;
 };
 
-/* A chain that came, as an op. */
-void ring_chain_add(struct ring_chains *chains, const asyncuring_op *op);
+/* An op came: it is the next SQE, or it is a chain and waits. Returns how many SQEs that made. A
+ * cancel that means a chain is made one of the step under way, and the chain stops behind it; if
+ * none is, the chain is *over, and the caller's to complete. NULL else. */
+unsigned ring_chains_take(struct ring_chains *chains, struct io_uring *ring, asyncuring_op op,
+                          asyncuring_chain **over);
 /* The next SQEs, at most `room` and 1 at least, are runs of those that wait; returns how many. The
  * submission queue is empty. */
 unsigned ring_chains_prepare(struct ring_chains *chains, struct io_uring *ring, unsigned room);
@@ -35,8 +38,5 @@ unsigned ring_chains_prepare(struct ring_chains *chains, struct io_uring *ring, 
 unsigned ring_chains_take_back(struct ring_chains *chains, struct io_uring *ring);
 /* A step is done. Returns its chain if that is over; it is the caller's to complete. */
 asyncuring_chain *ring_chain_step_done(struct ring_chains *chains, const struct io_uring_cqe *cqe);
-/* `cancel` may mean a chain. Then it is made one of the step under way, and the chain stops behind
- * it; if none is, the chain is returned: it is over, and the caller's to complete. */
-asyncuring_chain *ring_chain_cancel(struct ring_chains *chains, asyncuring_op *cancel);
 /* The next that waits, if any: it is over, for no ring will run it any more. */
 asyncuring_chain *ring_chain_give_up(struct ring_chains *chains);

@@ -126,21 +126,13 @@ static void local_go_on(asyncuring_port *port)
         nanosleep(&(struct timespec){.tv_nsec = RETRY_NANOSECONDS}, NULL);
 }
 
-/* What concerns chains is not (only) one SQE. */
-static void prepare_one(asyncuring_port *port, asyncuring_op op)
+static void prepare_one(asyncuring_port *port, const asyncuring_op *op)
 {
     struct local_ring *self = port->own;
-    if (opcode_of(&op) == ASYNCURING_OP_CHAIN) {
-        ring_chain_add(&self->chains, &op);
-        return;
-    }
-    if (opcode_of(&op) == ASYNCURING_OP_CANCEL) {
-        asyncuring_chain *over = ring_chain_cancel(&self->chains, &op);
-        if (over)
-            port_deliver(port, over->token, chain_result(over), clock_ns());
-    }
-    ring_prepare(&self->ring, &op);
-    ring_use_region(&self->regions, &self->ring, port->driver->regions);
+    asyncuring_chain *over;
+    ring_chains_take(&self->chains, &self->ring, *op, &over);
+    if (over)
+        port_deliver(port, over->token, chain_result(over), clock_ns());
 }
 
 /* Returns how many bytes are to be transferred. */
@@ -154,7 +146,7 @@ static uint64_t prepare(asyncuring_port *port, unsigned staged)
         if (side_of(op)) {
             sides_push(port->driver, op, 1);
         } else if (!self->broken) {
-            prepare_one(port, *op);
+            prepare_one(port, op);
         } else {
             int fd_to_close = opcode_of(op) == ASYNCURING_OP_CLOSE ? op->fd : -1;
             port_deliver(port, op->token, ring_result_without(self->broken, fd_to_close),
