@@ -123,8 +123,8 @@ def test_fairness_has_one_row_per_client_and_one_column_per_contender(swept: Swe
 
 def test_records_start_with_the_host_and_keep_each_client(swept: Swept) -> None:
     lines = (swept.out / "records.jsonl").read_text().splitlines()
-    host, *trials = map(json.loads, lines)
-    assert host["kind"] == "host"
+    host, sweep, *trials = map(json.loads, lines)
+    assert (host["kind"], sweep["kind"]) == ("host", "sweep")
     assert host["kernel"]
     assert len(trials) == 2 * len(CONTENDERS)
     for record in trials:
@@ -183,7 +183,7 @@ def test_an_interrupted_sweep_reports_what_was_done(
         done.append(trial)
         return run_in_fresh_process(trial)
 
-    monkeypatch.setattr("asyncuring.benchmark.sweep.run_in_fresh_process", run_one_then_interrupt)
+    monkeypatch.setattr("asyncuring.benchmark.sweeping.run_in_fresh_process", run_one_then_interrupt)
     options = "--engines null --clients 1,2 --ops-per-client 5 --file-size 1MiB"
     status = main([*options.split(), "--out", str(tmp_path), "--dir", str(files)])
     assert status == 130

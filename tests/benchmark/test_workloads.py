@@ -28,7 +28,7 @@ def sweep(out: Path, files: Path, options: str) -> Swept:
 
 def trial_records(swept: Swept) -> list[dict[str, Any]]:
     lines = (swept.out / "records.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines[1:]]
+    return [json.loads(line) for line in lines[2:]]
 
 
 def is_sound(path: Path, block: int) -> bool:

@@ -1,35 +1,61 @@
-"""The command line: what is asked for, refused or turned into trials, a sweep and a report."""
+"""The command line: what is asked for, refused or done."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from asyncuring.benchmark import quantities, runner
-from asyncuring.benchmark.engines import ENGINES
-from asyncuring.benchmark.loops import LOOPS
+from asyncuring.benchmark import options, runner
 from asyncuring.benchmark.refusal import RefusalError
-from asyncuring.benchmark.workload import READ, WORKLOADS
+from asyncuring.benchmark.sweep import Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+PROGRAM = "python -m asyncuring.benchmark"
 
 DESCRIPTION = """\
-Measure random reads or writes through each engine, for each number of clients: throughput, CPU,
-latency, and how evenly the clients are served. Without options: a sweep of under a minute."""
+Measure file IO through each engine, for each number of clients: throughput, CPU, latency, and how
+evenly the clients are served. Without options: a sweep of under a minute.
 
-EPILOG = "engines: " + "; ".join(
-    f"{engine.name} ({engine.summary}{'' if engine.by_default else '; only if named'})"
-    for engine in ENGINES.values()
-)
+commands, each with a --help of its own:
+  list              the engines and what they do, the workloads and the plans
+  fill              prepare the files that the trials read, and measure nothing
+  report DIR        write the report in DIR again, from its records
+
+examples:
+  %(prog)s --dir /mnt/disk --direct --clients 1,64 --repeat 5
+  %(prog)s --plan quick --dir /mnt/disk
+  %(prog)s --resume benchmark-results/20260101-120000
+"""
+
+EPILOG = """\
+Sizes are 512, 8KiB, 256MiB or 4GiB, times are 500ms or 3s.
+Exit status: 0 all trials worked; 1 one failed, the report says which; 2 refused, in one line;
+130 interrupted.
+"""
+
+RESUME = """\
+go on with the interrupted sweep whose report is in DIR, as it was asked for; nothing else may be
+given"""
 
 
 class _Parser(argparse.ArgumentParser):
     """Refuses in one line, where argparse would print its usage as well."""
+
+    def __init__(self, command: str = "", **texts: str) -> None:
+        super().__init__(
+            prog=f"{PROGRAM} {command}".rstrip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            # What was meant must not change with the next option.
+            allow_abbrev=False,
+            **texts,  # type: ignore[arg-type]  # usage, description and epilog
+        )
 
     def error(self, message: str) -> NoReturn:
         raise RefusalError(message)
@@ -38,15 +64,19 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; return the exit status.
 
-    0: all trials worked; 1: a trial failed, the report says which; 2: refused; 130: interrupted.
+    0: all is well; 1: a trial failed, or something is slower; 2: refused; 130: interrupted.
     """
     if list(arguments) == ["run-trial"]:
-        # Not in the parser: only the runner calls it.
+        # Only the runner calls it.
         # Not `sys.stdout`: with `python -u` that one loses what a pipe does not take at once.
         with open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False) as target:
             runner.run_from_json(sys.stdin, target)
         return 0
     try:
+        # Ahead of the modules that need them, which are imported where they are used.
+        _refuse_missing_packages()
+        if arguments and arguments[0] in COMMANDS:
+            return COMMANDS[arguments[0]](arguments[1:])
         return _run(arguments)
     except RefusalError as refusal:
         print(f"asyncuring.benchmark: {refusal}", file=sys.stderr)
@@ -54,120 +84,115 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
-    try:
-        import rich  # noqa: F401, PLC0415 - optional
-    except ImportError:
-        raise RefusalError(
-            "rich is not installed; install it with: pip install 'asyncuring[benchmark]'"
-        ) from None
-    # After the check: it needs rich.
-    from asyncuring.benchmark import sweep  # noqa: PLC0415
-
-    if options.command == "report":
-        return sweep.show_report(options.directory)
-    return sweep.run_sweep(sweep.Sweep.from_options(options), ["asyncuring.benchmark", *arguments])
-
-
-def _parser() -> _Parser:
+    if any(argument.partition("=")[0] == "--resume" for argument in arguments):
+        return _resume(arguments)
     parser = _Parser(
-        prog="python -m asyncuring.benchmark",
-        usage="%(prog)s [options]\n       %(prog)s report DIR",
+        usage="%(prog)s [options]\n       %(prog)s COMMAND ...",
         description=DESCRIPTION,
         epilog=EPILOG,
     )
-    _add_work(parser)
-    _add_surroundings(parser)
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    report = commands.add_parser("report", help="write the CSV files again, from the records")
-    report.add_argument("directory", type=Path, metavar="DIR")
-    return parser
-
-
-def _add_work(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--workload",
-        choices=tuple(WORKLOADS),
-        default=READ,
-        help="; ".join(f"{name}: {workload.summary}" for name, workload in WORKLOADS.items())
-        + "; default: read",
-    )
-    add(
-        "--engines",
-        type=quantities.names(ENGINES),
-        help="comma-separated; default: those below without 'only if named'",
-    )
-    add(
-        "--loop",
-        type=quantities.names(LOOPS),
-        default=("asyncio",),
-        help="asyncio, uvloop, trio, or several, comma-separated; default: asyncio",
-    )
-    add(
-        "--clients",
-        type=quantities.counts,
-        default=(1, 8, 64, 400),
-        help="numbers of clients, comma-separated; default: 1,8,64,400",
-    )
-    add(
-        "--background",
-        type=quantities.counts_or_none,
-        default=(0,),
-        metavar="N",
-        help="numbers of clients that flood the engine beside those that are measured,"
-        " comma-separated; default: 0",
-    )
-    add(
-        "--loops",
-        type=quantities.count,
-        default=1,
-        metavar="N",
-        help="so many loops in threads share the clients; default: 1",
-    )
-    add(
-        "--busy-thread",
-        action="store_true",
-        help="a thread that only computes, in Python, runs beside the clients; its CPU counts",
-    )
-    add(
-        "--batch",
-        type=quantities.count,
-        metavar="N",
-        help="blocks per await with read-many; default: 32",
-    )
-    add("--block-size", type=quantities.size, default=8 << 10, help="default: 8KiB")
-    add("--file-size", type=quantities.size, default=256 << 20, help="default: 256MiB")
-    add("--direct", action="store_true", help="go past the page cache, with O_DIRECT")
-    amount = parser.add_mutually_exclusive_group()
-    amount.add_argument(
-        "--duration", type=quantities.seconds, help="how long each trial works; default: 1.5s"
-    )
-    amount.add_argument(
-        "--ops-per-client",
-        type=quantities.count,
-        metavar="N",
-        help="fixed work instead of fixed time",
-    )
-    add("--verify", action="store_true", help="check number and checksum of each block read")
-
-
-def _add_surroundings(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--repeat", type=quantities.count, default=1, metavar="N", help="default: 1")
-    add("--seed", type=int, default=0, help="of the offsets and of the order; default: 0")
-    add(
+    _add_sweep(parser)
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("benchmark-results", time.strftime("%Y%m%d-%H%M%S")),
         metavar="DIR",
-        help="where records and CSV files go; default: benchmark-results/<time>",
+        help="where the report goes; default: benchmark-results/<time>",
+    )
+    parser.add_argument("--resume", metavar="DIR", help=RESUME)
+    namespace = parser.parse_args(arguments)
+    from asyncuring.benchmark import sweeping  # noqa: PLC0415 - see main
+
+    return sweeping.run(_sweeps(namespace), namespace.out, ["asyncuring.benchmark", *arguments])
+
+
+def _resume(arguments: Sequence[str]) -> int:
+    parser = _Parser()
+    parser.add_argument("--resume", type=Path, metavar="DIR", required=True)
+    namespace, others = parser.parse_known_args(arguments)
+    if others:
+        raise RefusalError(
+            f"--resume goes on as it was asked for, and takes nothing else: {' '.join(others)}"
+        )
+    from asyncuring.benchmark import sweeping  # noqa: PLC0415 - see main
+
+    return sweeping.resume(namespace.resume, ["asyncuring.benchmark", *arguments])
+
+
+def _fill(arguments: Sequence[str]) -> int:
+    parser = _Parser(
+        "fill",
+        description="Make the files that the trials of a sweep need, or check those that are"
+        " there.\nTakes what a sweep takes, and measures nothing.",
+    )
+    _add_sweep(parser)
+    from asyncuring.benchmark import sweeping  # noqa: PLC0415 - see main
+
+    return sweeping.fill(_sweeps(parser.parse_args(arguments)))
+
+
+def _report(arguments: Sequence[str]) -> int:
+    parser = _Parser("report", description="Write the report of a sweep again, from its records.")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="where the records are")
+    from asyncuring.benchmark import sweeping  # noqa: PLC0415 - see main
+
+    return sweeping.show_report(parser.parse_args(arguments).directory)
+
+
+def _list(arguments: Sequence[str]) -> int:
+    _Parser("list", description="Show the engines, the workloads and the plans.").parse_args(
+        arguments
+    )
+    from asyncuring.benchmark import listing  # noqa: PLC0415 - see main
+
+    listing.show()
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "list": _list,
+    "fill": _fill,
+    "report": _report,
+}
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    """Add what says which trials there are, and where their files."""
+    parser.add_argument(
+        "--plan",
+        metavar="PLAN",
+        help="a TOML file, or the name of a plan that `list` shows; options given beside it hold"
+        " for each of its sweeps",
     )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    add(
+    parser.add_argument(
         "--dir",
         type=Path,
         default=cache / "asyncuring-benchmark",
         metavar="DIR",
-        help="where the file to read is kept: the disk that is measured; default: %(default)s",
+        help="where the files of the trials are kept: the disk that is measured;"
+        " default: %(default)s",
     )
+    options.add_options(parser)
+
+
+def _sweeps(namespace: argparse.Namespace) -> list[Sweep]:
+    """Return the sweeps of the plan, or the one of the command line."""
+    from asyncuring.benchmark.plan import read_plan  # noqa: PLC0415 - see main
+
+    given = options.given_in(namespace)
+    tables = [{}] if namespace.plan is None else read_plan(namespace.plan).sweeps
+    return [
+        Sweep.from_options(options.completed(options.overridden(table, given)), namespace.dir)
+        for table in tables
+    ]
+
+
+def _refuse_missing_packages() -> None:
+    """Refuse without what tables, bars and plans need; the modules with these are imported late."""
+    needed = ["rich"] if sys.version_info >= (3, 11) else ["rich", "tomli"]
+    for name in needed:
+        if importlib.util.find_spec(name) is None:
+            raise RefusalError(
+                f"{name} is not installed; install it with: pip install 'asyncuring[benchmark]'"
+            )

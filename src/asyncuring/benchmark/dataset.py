@@ -130,23 +130,6 @@ def verify_file(path: Path, block_size: int, progress: Progress) -> None:
             progress(len(chunk))
 
 
-def refuse_without_direct(path: Path, block_size: int) -> None:
-    """Refuse if the file system cannot read one block of the file with ``O_DIRECT``."""
-    if not hasattr(os, "O_DIRECT"):
-        raise RefusalError("this operating system has no O_DIRECT")
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
-        try:
-            with mmap.mmap(-1, block_size) as buf:
-                os.preadv(fd, [buf], 0)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise RefusalError(
-            f"{path} cannot be read with O_DIRECT in blocks of {block_size}: {error.strerror}"
-        ) from error
-
-
 def write_back(path: str) -> None:
     """Force to disk what a trial wrote, so that it does not happen within the next one."""
     with open(path, "r+b", buffering=0) as file:  # noqa: PTH123 - the only path here is a string

@@ -47,6 +47,34 @@ def counts_or_none(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(0 if part == "0" else count(part) for part in text.split(",")))
 
 
+def whole(text: str) -> int:
+    """Return a whole number, which may be negative."""
+    if not re.fullmatch(r"-?\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """Return, for example, 0.05 for ``5%`` or for ``0.05``; at most 1."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text)
+    value = float(match[1]) / (100 if match[2] else 1) if match else 2
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 5% or 0.05")
+    return value
+
+
+def one_of(known: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that takes one known name."""
+    known = tuple(known)
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(known)}")
+        return text
+
+    return parse
+
+
 def names(known: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
     """Return a function that takes a comma-separated list of known names, each once."""
     known = tuple(known)

@@ -6,14 +6,16 @@ writing leaves at most one torn last line behind, which has no end: it was never
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.refusal import RefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from asyncuring.benchmark.recording import Record
@@ -31,6 +33,17 @@ def begin_records(directory: Path, records: Sequence[Record]) -> None:
         os.fsync(file.fileno())
     unfinished.replace(path)
     _force_names(directory)
+
+
+@contextmanager
+def only_writer(directory: Path) -> Iterator[None]:
+    """Refuse if another process is about to add records to those of ``directory``."""
+    with (directory / RECORDS_FILE).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusalError(f"another process is at work on the sweep in {directory}") from None
+        yield
 
 
 def append_record(directory: Path, record: Record) -> None:

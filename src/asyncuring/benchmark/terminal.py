@@ -13,6 +13,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.report import Totals
+    from asyncuring.benchmark.time_left import TimeLeft
 
 WIDTH_MIN = 120
 """Columns that the table needs. A file or a pipe has no width of its own."""
@@ -36,13 +39,24 @@ if not console.is_terminal:
     console.width = max(console.width, WIDTH_MIN)
 
 
-def progress_bar() -> Progress:
-    """Return a bar that counts steps and estimates the time left."""
+class _LeftColumn(ProgressColumn):
+    """The time left as the sweep knows it: its trials are not all of one length."""
+
+    def __init__(self, left: TimeLeft) -> None:
+        super().__init__()
+        self._left = left
+
+    def render(self, _task: Task) -> Text:
+        return Text(str(self._left), style="progress.remaining")
+
+
+def progress_bar(left: TimeLeft | None = None) -> Progress:
+    """Return a bar that counts steps and tells the time left, by itself or as ``left`` says."""
     return Progress(
         TextColumn("{task.description:<40}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn() if left is None else _LeftColumn(left),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -80,9 +94,14 @@ def _show_failures(rows: Sequence[Totals]) -> None:
         console.print(Text(message, style="red"), soft_wrap=True)
 
 
+def show_note(text: str) -> None:
+    """Print one line that is none of the results."""
+    console.print(Text(text), soft_wrap=True)
+
+
 def show_notes(records: Sequence[Record]) -> None:
     """Print what makes the figures mean something else than their headings say."""
-    trials = [record for record in records if record.get("clients")]
+    trials = [record for record in records if record["kind"] == "trial" and record["error"] is None]
     cached = [record for record in trials if not record["trial"]["direct"]]
     evicted = sum(_residency(record) < RESIDENT_ENOUGH for record in cached)
     if evicted:

@@ -1,0 +1,54 @@
+"""What of a sweep can be told to be wrong before anything is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncuring.benchmark import dataset
+from asyncuring.benchmark.engines import ENGINES
+from asyncuring.benchmark.loops import refuse_missing_loop
+from asyncuring.benchmark.refusal import RefusalError
+from asyncuring.benchmark.workload import READ_MANY, WRITE
+
+if TYPE_CHECKING:
+    from asyncuring.benchmark.sweep import Sweep
+
+
+def refuse(sweep: Sweep) -> None:
+    """Refuse what cannot be measured, or not here."""
+    if sweep.block_size < dataset.BLOCK_BYTES_MIN:
+        raise RefusalError(f"--block-size is below {dataset.BLOCK_BYTES_MIN} bytes")
+    if sweep.file_size % sweep.block_size:
+        raise RefusalError("--file-size is not a multiple of --block-size")
+    for loop in sweep.loops:
+        refuse_missing_loop(loop)
+    _refuse_work(sweep)
+    for name in sweep.engines:
+        _refuse_engine(name, sweep)
+
+
+def _refuse_work(sweep: Sweep) -> None:
+    """Refuse what no engine could do."""
+    if sweep.batch > 1 and sweep.workload != READ_MANY:
+        raise RefusalError(f"--batch belongs to --workload {READ_MANY}")
+    if sweep.ops_per_client is not None and sweep.ops_per_client % sweep.batch:
+        raise RefusalError(f"--ops-per-client is not a multiple of the batch of {sweep.batch}")
+    if sweep.verify and sweep.workload == WRITE:
+        raise RefusalError("--verify looks at what is read; the workload write reads nothing")
+    if any(sweep.background) and sweep.duration_s is None:
+        raise RefusalError("--background has clients that never end; so --ops-per-client cannot be")
+    if sweep.loops_per_trial > min(sweep.clients):
+        raise RefusalError(
+            f"{sweep.loops_per_trial} loops need at least as many clients, not {min(sweep.clients)}"
+        )
+
+
+def _refuse_engine(name: str, sweep: Sweep) -> None:
+    """Refuse what this engine cannot do."""
+    engine = ENGINES[name]
+    if not engine.does(sweep.workload):
+        raise RefusalError(f"the engine {name} does no {sweep.workload}")
+    if any(sweep.background) and not engine.open_async:
+        raise RefusalError(f"the engine {name} has no tasks, so none in the --background")
+    if engine.open_async and not set(engine.loops) & set(sweep.loops):
+        raise RefusalError(f"the engine {name} runs on {' and '.join(engine.loops)} alone")
