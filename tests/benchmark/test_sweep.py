@@ -183,7 +183,9 @@ def test_an_interrupted_sweep_reports_what_was_done(
         done.append(trial)
         return run_in_fresh_process(trial)
 
-    monkeypatch.setattr("asyncuring.benchmark.sweeping.run_in_fresh_process", run_one_then_interrupt)
+    monkeypatch.setattr(
+        "asyncuring.benchmark.sweeping.run_in_fresh_process", run_one_then_interrupt
+    )
     options = "--engines null --clients 1,2 --ops-per-client 5 --file-size 1MiB"
     status = main([*options.split(), "--out", str(tmp_path), "--dir", str(files)])
     assert status == 130

@@ -81,6 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     except RefusalError as refusal:
         print(f"asyncuring.benchmark: {refusal}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        # A sweep says itself how to go on.
+        return 130
 
 
 def _run(arguments: Sequence[str]) -> int:
