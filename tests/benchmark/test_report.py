@@ -1,10 +1,10 @@
-"""Fairness, percentiles and medians, on figures given by hand."""
+"""Totals, fairness and percentiles, on figures given by hand."""
 
 from __future__ import annotations
 
 import math
 from array import array
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,56 +15,21 @@ from asyncuring.benchmark.recording import (
     merge_histograms,
     percentile_us,
 )
-from asyncuring.benchmark.report import fairness_spread, fairness_tables, jain_index, summarise
+from asyncuring.benchmark.report.figures import fairness_spread, jain_index
+from asyncuring.benchmark.report.tables import fairness_tables, tables_of
+from asyncuring.benchmark.report.totals import summarise
+from tests.benchmark.made_records import interval, record
+
+if TYPE_CHECKING:
+    from asyncuring.benchmark.report.totals import Totals
 
 
-def record(  # noqa: PLR0913  what a record is made of
-    counts: list[int],
-    *,
-    finishes_ns: list[int] | None = None,
-    seconds: float = 2.0,
-    error: str | None = None,
-    repeat: int = 0,
-    background: tuple[int, ...] = (),
-) -> dict[str, Any]:
-    trial = {
-        "engine": "e",
-        "loop": "asyncio",
-        "clients": len(counts),
-        "background": len(background),
-        "loops": 1,
-        "busy_thread": False,
-        "workload": "read",
-        "batch": 1,
-        "block_size": 8192,
-        "direct": False,
-        "ops_per_client": counts[0] if finishes_ns else None,
-        "repeat": repeat,
-    }
-    if error:
-        return {"kind": "trial", "trial": trial, "error": error}
-    clients = [
-        {
-            "ops": ops,
-            "started_ns": 0,
-            "finished_ns": finished_ns,
-            "latency_ns_max": 1000,
-            "latency_histogram": [bucket_of(1000), ops] if ops else [],
-        }
-        for ops, finished_ns in zip(counts, finishes_ns or [10**9] * len(counts), strict=True)
-    ]
-    return {
-        "kind": "trial",
-        "trial": trial,
-        "error": None,
-        "resident_before": 1.0,
-        "resident_after": 0.5,
-        "seconds": seconds,
-        "cpu_us": 1000.0,
-        "details": {},
-        "clients": clients,
-        "background": [{"ops": ops} for ops in background],
-    }
+def totals_of(*records: dict[str, Any]) -> list[Totals]:
+    return [summary.totals for summary in summarise(records)]
+
+
+def rows_of(name: str, *records: dict[str, Any]) -> list[dict[str, str]]:
+    return list(tables_of(records, summarise(records))[name].dicts())
 
 
 def test_spread_is_the_largest_share_over_the_smallest() -> None:
@@ -74,7 +39,7 @@ def test_spread_is_the_largest_share_over_the_smallest() -> None:
 
 
 def test_what_is_done_in_the_background_is_counted_apart() -> None:
-    (row,) = summarise([record([100, 100], background=(300, 500))])
+    (row,) = totals_of(record([100, 100], background=(300, 500)))
     assert (row.ops, row.clients, row.background) == (200, 2, 2)
     assert (row.ops_per_second, row.background_ops_per_second) == (100, 400)
     assert row.all_ops_per_second == 500
@@ -88,7 +53,7 @@ def test_jain_index_falls_from_1_to_1_over_n() -> None:
 
 
 def test_totals_of_a_starving_engine() -> None:
-    (row,) = summarise([record([900, 100, 0])])
+    (row,) = totals_of(record([900, 100, 0]))
     assert (row.ops, row.ops_per_second, row.cpu_us_per_op) == (1000, 500, 1)
     assert (row.fairness_spread, row.starved_clients) == (math.inf, 1)
     assert row.jain_index == pytest.approx(1000**2 / (3 * (900**2 + 100**2)))
@@ -97,7 +62,7 @@ def test_totals_of_a_starving_engine() -> None:
 
 
 def test_with_fixed_work_fairness_is_that_of_the_finish_times() -> None:
-    (row,) = summarise([record([50, 50], finishes_ns=[10**9, 4 * 10**9])])
+    (row,) = totals_of(record([50, 50], finishes_ns=[10**9, 4 * 10**9]))
     assert (row.fairness_spread, row.starved_clients) == (4, 0)
     assert row.jain_index == pytest.approx(jain_index([50, 12.5]))
 
@@ -105,15 +70,15 @@ def test_with_fixed_work_fairness_is_that_of_the_finish_times() -> None:
 def test_where_clients_are_not_told_apart_fairness_is_unknown() -> None:
     together = record([1000])
     together["trial"]["clients"] = 64
-    (row,) = summarise([together])
+    (row,) = totals_of(together)
     assert (row.clients, row.ops, row.ops_per_second) == (64, 1000, 500)
     assert (row.fairness_spread, row.starved_clients, row.jain_index) == (None, None, None)
-    assert fairness_tables([together])[64][1] == [0, ""]
+    assert fairness_tables([together])[64].rows[0] == ["0", ""]
 
 
 def test_repeats_become_their_median_and_a_failed_one_leaves_its_error() -> None:
     repeats = [record([ops, ops], repeat=n) for n, ops in enumerate([100, 400, 300])]
-    (row,) = summarise([*repeats, record([1, 1], error="OSError: broken", repeat=3)])
+    (row,) = totals_of(*repeats, record([1, 1], error="OSError: broken", repeat=3))
     assert (row.repeats, row.ops_per_second) == (3, 300)
     assert (row.ops_per_second_min, row.ops_per_second_max) == (100, 400)
     assert row.error == "OSError: broken"
@@ -122,7 +87,109 @@ def test_repeats_become_their_median_and_a_failed_one_leaves_its_error() -> None
 def test_fairness_shows_the_repeat_of_median_throughput() -> None:
     repeats = [record([ops, ops], repeat=n) for n, ops in enumerate([100, 400, 300])]
     table = fairness_tables(repeats)[2]
-    assert table == [["client", "e/asyncio ops"], [0, 300], [1, 300]]
+    assert table.header == ["client", "e/asyncio ops"]
+    assert table.rows == [["0", "300"], ["1", "300"]]
+
+
+def test_ranks_are_there_from_three_repeats_on_and_never_for_what_does_no_io() -> None:
+    fast = [record([ops], engine="fast", repeat=n) for n, ops in enumerate([300, 310, 320])]
+    slow = [record([ops], engine="slow", repeat=n) for n, ops in enumerate([100, 110, 120])]
+    null = [record([ops], engine="null", repeat=n) for n, ops in enumerate([900, 910, 920])]
+    once = record([500], engine="once")
+    other = [record([1, 1], engine="slow", repeat=n) for n in range(3)]
+    rows = totals_of(*fast, *slow, *null, once, *other)
+    assert {(row.engine, row.clients): row.rank for row in rows} == {
+        ("fast", 1): "1",
+        ("slow", 1): "2",
+        ("null", 1): "",
+        ("once", 1): "",
+        ("slow", 2): "",
+    }
+
+
+def test_other_settings_are_no_repeats_and_are_not_compared() -> None:
+    here = [record([ops], engine="here", repeat=n) for n, ops in enumerate([300, 310, 320])]
+    there = [
+        record([ops], engine="there", repeat=n, direct=True) for n, ops in enumerate([1, 2, 3])
+    ]
+    rows = totals_of(*here, *there)
+    assert [(row.engine, row.direct, row.repeats, row.rank) for row in rows] == [
+        ("here", False, 3, ""),
+        ("there", True, 3, ""),
+    ]
+    table = fairness_tables([*here, *there])[1]
+    assert table.header == ["client", "here/asyncio cached ops", "there/asyncio O_DIRECT ops"]
+
+
+def test_a_failed_repeat_is_counted_and_errors_of_ops_add_up() -> None:
+    (row,) = totals_of(
+        record([10, 20], errors={"EIO": 2, "short": 1}),
+        record([10, 20], errors={"EIO": 1}, repeat=1),
+        record([0, 0], error="OSError: broken", repeat=2),
+    )
+    assert (row.repeats, row.failed_repeats, row.errors) == (2, 1, 8)
+    assert row.error == "OSError: broken"
+
+
+def test_what_a_second_recorded_becomes_cost_per_op_and_lag() -> None:
+    seconds = [interval(0, 60, lag_ns=1000), interval(1, 40, lag_ns=2_000_000)]
+    seen = record([100]) | {"timeline": seconds}
+    (row,) = totals_of(seen)
+    assert (row.cpu_user_us_per_op, row.cpu_system_us_per_op) == (6000, 4000)
+    assert row.cpu_kernel_workers_us_per_op == 2000
+    assert (row.voluntary_switches_per_op, row.involuntary_switches_per_op) == (80, 20)
+    assert row.lag_us_p50 == pytest.approx(1, rel=0.02)
+    assert row.lag_us_p99 == row.lag_us_max == pytest.approx(2000, rel=0.02)
+    first, second = rows_of("timeline.csv", seen)
+    assert (first["start_s"], first["ops"], first["ops_per_second"]) == ("0", "60", "60")
+    assert float(second["lag_us_p50"]) == pytest.approx(2000, rel=0.02)
+
+
+def test_what_nobody_recorded_is_empty() -> None:
+    (row,) = rows_of("totals.csv", record([100]))
+    for name in ("cpu_user_us_per_op", "lag_us_p99", "disk_saturation", "io_uring_enter_per_op"):
+        assert row[name] == ""
+    assert rows_of("timeline.csv", record([100])) == []
+
+
+def test_a_marked_pass_tells_of_system_calls_alone() -> None:
+    calls = {"io_uring_enter": {"calls": 30, "errors": 0}, "futex": {"calls": 10, "errors": 2}}
+    traced = record([10], traced=True) | {"system_calls": calls}
+    (row,) = totals_of(record([100]), traced)
+    assert (row.repeats, row.ops) == (1, 100)
+    assert (row.system_calls_per_op, row.io_uring_enter_per_op) == (4, 3)
+    futex, enter = rows_of("system_calls.csv", record([100]), traced)
+    assert (futex["system_call"], futex["errors"], futex["calls_per_op"]) == ("futex", "2", "1")
+    assert (enter["system_call"], enter["calls"]) == ("io_uring_enter", "30")
+
+
+def test_clients_and_trials_are_rows_that_name_each_other() -> None:
+    records = [record([5, 7], background=[9]), record([4, 6], background=[8], repeat=1)]
+    clients = rows_of("clients.csv", *records)
+    assert [(row["trial"], row["background"], row["client"], row["ops"]) for row in clients] == [
+        ("1", "False", "0", "5"),
+        ("1", "False", "1", "7"),
+        ("1", "True", "0", "9"),
+        ("2", "False", "0", "4"),
+        ("2", "False", "1", "6"),
+        ("2", "True", "0", "8"),
+    ]
+    trials = rows_of("trials.csv", *records)
+    assert [(row["trial"], row["combination"], row["ops"]) for row in trials] == [
+        ("1", "1", "12"),
+        ("2", "1", "10"),
+    ]
+
+
+def test_percentiles_stop_where_the_ops_are_too_few_and_end_with_the_slowest() -> None:
+    rows = rows_of("latency.csv", record([60]), record([60], repeat=1))
+    assert [float(row["percentile"]) for row in rows][-3:] == [95, 99, 100]
+    assert rows[-1]["latency_us"] == "1"
+
+
+def test_fixed_work_that_one_client_never_did_is_unfair() -> None:
+    (row,) = totals_of(record([50, 0], finishes_ns=[10**9, None]))
+    assert (row.fairness_spread, row.starved_clients) == (math.inf, 1)
 
 
 def test_latencies_are_the_times_between_completions() -> None:

@@ -21,6 +21,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from asyncuring.benchmark.noise import REPEATS_MIN
+from asyncuring.benchmark.report.combination import varying
+from asyncuring.benchmark.report.describing import describe
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,6 +37,13 @@ WIDTH_MIN = 120
 
 RESIDENT_ENOUGH = 0.99
 """Below it, the disk shows in the percentiles of a cached trial."""
+
+RANKED = (
+    "by ops/s, without null and bare; who shares a place is not told apart by the repeats, and"
+    f" fewer than {REPEATS_MIN} repeats have none"
+)
+
+NOT_RANKED = f"none, for fewer than {REPEATS_MIN} repeats tell nobody apart"
 
 console = Console(highlight=False)
 if not console.is_terminal:
@@ -64,22 +75,35 @@ def progress_bar(left: TimeLeft | None = None) -> Progress:
 
 
 def show_totals(rows: Sequence[Totals]) -> None:
-    """Print the summary: for each number of clients the engines, the fastest first."""
+    """Print the summary: for each setting and number of clients the engines, the fastest first."""
+    settings = list(dict.fromkeys(row.setting for row in rows))
+    for setting in settings:
+        if len(settings) > 1:
+            words = describe(setting, varying(settings))
+            console.print(f"{', '.join(words) or 'the clients alone'}:", soft_wrap=True)
+        _show_table([row for row in rows if row.setting == setting])
+        console.print()
+    ranked = any(row.rank for row in rows)
+    console.print(f"rank: {RANKED if ranked else NOT_RANKED}", soft_wrap=True)
+    _show_failures(rows)
+
+
+def _show_table(rows: Sequence[Totals]) -> None:
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True, show_edge=False)
     for name in ("clients", "engine", "loop"):
         table.add_column(name, justify="right" if name == "clients" else "left", no_wrap=True)
-    for name in ("ops/s", "CPU us\nper op", "p50 us", "p99 us", "p99.9 us", "spread", "starved"):
+    for name in ("rank", "ops/s", "CPU us\nper op", "p50 us", "p99 us", "p99.9 us", "spread"):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("starved", justify="right", no_wrap=True)
     if any(row.background for row in rows):
         for name in ("back-\nground", "its\nops/s"):
             table.add_column(name, justify="right", no_wrap=True)
     for _, group in groupby(rows, key=lambda row: row.clients):
-        ranked = sorted(group, key=lambda row: -(row.ops_per_second or 0))
-        for row in ranked:
+        ordered = sorted(group, key=lambda row: -(row.ops_per_second or 0))
+        for row in ordered:
             cells = [*_cells(row), *_background_cells(row)][: len(table.columns)]
-            table.add_row(*cells, end_section=row is ranked[-1])
+            table.add_row(*cells, end_section=row is ordered[-1])
     console.print(table)
-    _show_failures(rows)
 
 
 def _show_failures(rows: Sequence[Totals]) -> None:
@@ -92,6 +116,10 @@ def _show_failures(rows: Sequence[Totals]) -> None:
         clients = ", ".join(map(str, counts))
         message = f"failed: {engine}/{loop} with {clients} clients: {error}"
         console.print(Text(message, style="red"), soft_wrap=True)
+    for row in rows:
+        if row.errors:
+            message = f"{row.engine}/{row.loop} with {row.clients} clients: {row.errors} ops failed"
+            console.print(Text(message, style="red"), soft_wrap=True)
 
 
 def show_note(text: str) -> None:
@@ -133,9 +161,10 @@ def show_host(host: Record) -> None:
 def _cells(row: Totals) -> list[str]:
     identity = [str(row.clients), row.engine, row.loop]
     if row.ops_per_second is None:
-        return [*identity, Text("failed", style="red").plain, *[""] * 6]
+        return [*identity, "", Text("failed", style="red").plain, *[""] * 6]
     return [
         *identity,
+        row.rank,
         _grouped(row.ops_per_second),
         f"{row.cpu_us_per_op:.1f}",
         _microseconds(row.latency_us_p50),
