@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from asyncuring.benchmark.sweep import Sweep
 
 
+PAGE_BYTES = 4096
+
+
 def refuse_places(sweeps: Iterable[Sweep]) -> None:
     """Refuse a folder that cannot be written, has no O_DIRECT, or not the room."""
     missing: dict[Path, int] = {}
@@ -44,7 +47,7 @@ def _refuse_folder(folder: Path, direct_block: int | None) -> None:
     try:
         with tempfile.TemporaryFile(dir=_existing(folder)) as file:
             if direct_block is not None:
-                file.write(bytes(direct_block))
+                file.write(bytes(PAGE_BYTES))
                 file.flush()
                 _refuse_without_direct(file.fileno(), folder, direct_block)
     except OSError as error:
@@ -57,7 +60,9 @@ def _refuse_without_direct(fd: int, folder: Path, block_size: int) -> None:
     try:
         direct_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_DIRECT)
         try:
-            with mmap.mmap(-1, block_size) as buf:
+            # What offsets and lengths are multiples of; larger blocks are none the better aligned.
+            aligned = min(block_size & -block_size, PAGE_BYTES)
+            with mmap.mmap(-1, aligned) as buf:
                 os.preadv(direct_fd, [buf], 0)
         finally:
             os.close(direct_fd)
