@@ -74,6 +74,12 @@ async def checkpoint() -> None:
         await asyncio.sleep(0)
 
 
+async def checkpoints(count: int) -> None:
+    """Let the other tasks of the loop come some steps further."""
+    for _ in range(count):
+        await checkpoint()
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that comes by itself, and that no event announces."""
     for _ in range(LOOKS_MAX):
@@ -92,11 +98,6 @@ async def until_in_flight(count: int) -> None:
         return (now.in_flight, now.backlog) == (count, 0)
 
     await until(all_there)
-
-
-def forget(task: asyncio.Task[Any]) -> None:
-    """Keep asyncio from complaining of a task that was pending when it was destroyed."""
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 class CancelledTaskError(Exception):
@@ -161,6 +162,19 @@ class Task(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._results[0]
+
+
+def forget(task: asyncio.Task[Any] | Task[Any]) -> None:
+    """Keep asyncio from complaining of a task that was pending when it was destroyed."""
+    its: Any = task._task if isinstance(task, Task) else task
+    its._log_destroy_pending = False
+
+
+async def start(function: AsyncFunction[T], *args: Any) -> Task[T]:
+    """Start a task, and let it come as far as it can."""
+    task = Task.start(function, *args)
+    await checkpoints(5)
+    return task
 
 
 async def gather(function: AsyncFunction[T], count: int) -> list[T]:

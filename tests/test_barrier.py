@@ -16,31 +16,23 @@ import pytest
 
 import asyncuring
 from asyncuring import ClosedFileError, UringFile, open_file
+from tests.held import held_write, in_flight
 from tests.running import (
     CancelledTaskError,
     Task,
-    checkpoint,
     fill_stream,
     forget,
     is_pinned,
+    start,
     until,
     until_in_flight,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from asyncuring._runtime import DriverName
     from tests.running import Run
-
-
-async def start(function: Callable[..., Any], *args: Any) -> Task[Any]:
-    """Start a task, and let it come as far as it can."""
-    task = Task.start(function, *args)
-    for _ in range(5):
-        await checkpoint()
-    return task
 
 
 def any_done(*tasks: Task[Any]) -> bool:
@@ -49,17 +41,14 @@ def any_done(*tasks: Task[Any]) -> bool:
 
 def test_what_is_behind_waits_for_what_is_before(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill_stream(uring_file.fileno())
-            first = await start(uring_file.write_at, b"first", 0)
-            await until_in_flight(1)
+        async with held_write(fifo, driver, b"first") as (uring_file, first, let_go):
             barrier = await start(uring_file.barrier)
             submitted = asyncuring.statistics().ops_submitted
             second = await start(uring_file.write_at, b"second", 0)
             third = await start(uring_file.write_many_at, [(b"third", 0)])
             assert not any_done(first, barrier, second, third)
             assert asyncuring.statistics().ops_submitted == submitted
-            await uring_file.read_exactly_at(bytearray(count), 0)
+            await let_go()
             await barrier.join()
             assert first.done
             assert [await first.join(), await second.join(), await third.join()] == [5, 6, [5]]
@@ -79,8 +68,7 @@ def test_a_barrier_holds_up_neither_reads_nor_other_files(
             await open_file(file, "r+", driver=driver) as other,
         ):
             fill_stream(uring_file.fileno())
-            write = await start(uring_file.write_at, bytes(4096), 0)
-            await until_in_flight(1)
+            write = await in_flight(uring_file.write_at, bytes(4096), 0)
             barrier = await start(uring_file.barrier)
             assert await uring_file.read_at(bytearray(1), 0) == 1  # which makes no room
             assert await other.write_at(b"page", 0) == 4
@@ -96,8 +84,7 @@ def test_a_barrier_holds_up_neither_reads_nor_other_files(
 def test_a_barrier_does_not_wait_for_reads(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            read = await start(uring_file.read_at, bytearray(1), 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, bytearray(1), 0)
             await uring_file.barrier()
             assert not read.done
             assert await uring_file.write_at(b"!", 0) == 1
@@ -149,10 +136,7 @@ def test_a_cancelled_barrier_lets_go_of_what_is_behind_when_its_turn_comes(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill_stream(uring_file.fileno())
-            first = await start(uring_file.write_at, b"1", 0)
-            await until_in_flight(1)
+        async with held_write(fifo, driver) as (uring_file, first, let_go):
             barrier = await start(uring_file.barrier)
             second = await start(uring_file.write_at, b"2", 0)
             barrier.cancel()
@@ -160,7 +144,7 @@ def test_a_cancelled_barrier_lets_go_of_what_is_behind_when_its_turn_comes(
                 await barrier.join()
             assert not any_done(first, second)
             assert asyncuring.statistics().in_flight == 1
-            await uring_file.read_exactly_at(bytearray(count), 0)
+            await let_go()
             assert [await first.join(), await second.join()] == [1, 1]
 
     run(main)
@@ -170,10 +154,7 @@ def test_what_waits_behind_a_barrier_is_cancelled_at_once(
     run: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill_stream(uring_file.fileno())
-            first = await start(uring_file.write_at, b"1", 0)
-            await until_in_flight(1)
+        async with held_write(fifo, driver) as (uring_file, first, let_go):
             barrier = await start(uring_file.barrier)
             buf = bytearray(b"2")
             cancelled = await start(uring_file.write_at, buf, 0)
@@ -184,7 +165,7 @@ def test_what_waits_behind_a_barrier_is_cancelled_at_once(
                 await cancelled.join()
             assert not is_pinned(buf)
             assert not any_done(first, barrier)
-            await uring_file.read_exactly_at(bytearray(count), 0)
+            await let_go()
             await behind.join()
             assert [await first.join(), await other.join()] == [1, 1]
             said = bytearray(2)
@@ -229,8 +210,7 @@ def test_closing_waits_for_what_waits_behind_a_barrier(
         uring_file = await open_file(fifo, "r+", driver=driver)
         fd = os.dup(uring_file.fileno())
         count = fill_stream(uring_file.fileno())
-        first = await start(uring_file.write_at, b"1", 0)
-        await until_in_flight(1)
+        first = await in_flight(uring_file.write_at, b"1", 0)
         barriers = [await start(uring_file.barrier)]
         second = await start(uring_file.write_at, b"2", 0)
         barriers.append(await start(uring_file.barrier))
@@ -276,16 +256,13 @@ def test_a_cancelled_closing_ends_what_waits_behind_a_barrier(
 
 def test_a_barrier_is_of_one_loop(run: Run, driver: DriverName, fifo: Path) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            count = fill_stream(uring_file.fileno())
-            write = await start(uring_file.write_at, b"1", 0)
-            await until_in_flight(1)
+        async with held_write(fifo, driver) as (uring_file, write, let_go):
             with ThreadPoolExecutor(1) as pool:
                 other = pool.submit(run, uring_file.barrier)
                 await until(other.done)
                 other.result()
             assert not write.done
-            await uring_file.read_exactly_at(bytearray(count), 0)
+            await let_go()
             assert await write.join() == 1
 
     run(main)
@@ -315,7 +292,6 @@ def test_a_loop_that_is_gone_leaves_nothing_behind_its_barrier(
     uring_file = gone.run_until_complete(begin())
     gone.close()
     for task in left:
-        assert task._task is not None
-        forget(task._task)
+        forget(task)
     run(uring_file.aclose)
     assert asyncuring.statistics().drivers == ()

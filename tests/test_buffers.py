@@ -20,6 +20,7 @@ from asyncuring import BufferPool, ClosedPoolError, open_file
 from asyncuring._drivers.native import address_of
 from asyncuring._memory import Memory
 from tests.conftest import PATTERN
+from tests.held import in_flight
 from tests.running import (
     LOOPS,
     CancelledTaskError,
@@ -297,8 +298,7 @@ def test_a_buffer_given_back_too_early_is_withheld_until_the_completion(
         with BufferPool(16, 1) as pool:
             async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
                 view = await pool.acquire()
-                read = Task.start(stream.read_at, view, 0)
-                await until_in_flight(1)
+                read = await in_flight(stream.read_at, view, 0)
                 pool.give_back(view)
                 waiting = Task.start(pool.acquire)
                 await until(lambda: pool.statistics().waiting == 1)
@@ -320,8 +320,7 @@ def test_buffers_of_one_vectored_read_are_withheld_until_the_completion(
         with BufferPool(4, 2) as pool:
             async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
                 views = [await pool.acquire() for _ in range(2)]
-                read = Task.start(stream.readv_at, views, 0)
-                await until_in_flight(1)
+                read = await in_flight(stream.readv_at, views, 0)
                 for view in views:
                     pool.give_back(view)
                 waiting = [Task.start(pool.acquire) for _ in range(2)]
@@ -398,8 +397,7 @@ def test_a_cancelled_read_gives_its_buffer_back_when_the_kernel_has(
                     async with pool.lease() as view:
                         await stream.read_at(view, 0)
 
-                task = Task.start(read)
-                await until_in_flight(1)
+                task = await in_flight(read)
                 task.cancel()
                 with pytest.raises(CancelledTaskError):
                     await task.join()
@@ -551,8 +549,7 @@ def test_a_forgotten_pool_warns_and_keeps_the_memory_that_an_op_names(
             pool = BufferPool(1 << 20, 2)
             (mapped,) = mappings() - before
             view = await pool.acquire()
-            read = Task.start(stream.read_at, view, 0)
-            await until_in_flight(1)
+            read = await in_flight(stream.read_at, view, 0)
             text = "unclosed pool of 2 buffers of 1048576 bytes"
             with pytest.warns(ResourceWarning, match=text):
                 del pool

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,26 +11,24 @@ import pytest
 import asyncuring
 from asyncuring import open_file
 from tests.conftest import PATTERN
+from tests.held import no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
-    checkpoint,
+    checkpoints,
     in_trio,
     is_pinned,
     until,
-    until_in_flight,
 )
-from tests.test_locks import lock_seen_by_others
+from tests.test_locks import lock_seen_by_others, opened_twice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from asyncuring import UringFile
     from asyncuring._runtime import DriverName
     from tests.running import Run
-
-DEPTH = 256
 
 CALLS: dict[str, Callable[[UringFile, bytearray], Awaitable[Any]]] = {
     "stat": lambda uring_file, _: uring_file.stat(),
@@ -49,19 +45,6 @@ CALLS: dict[str, Callable[[UringFile, bytearray], Awaitable[Any]]] = {
     "read_at": lambda uring_file, buf: uring_file.read_at(buf, 0, nowait=True),
     "write_at": lambda uring_file, buf: uring_file.write_at(buf, 0, durable=True),
 }
-
-
-@asynccontextmanager
-async def no_depth_left(fifo: Path, driver: DriverName) -> AsyncIterator[None]:
-    """As many reads of an empty FIFO as may be in flight: what comes now, waits."""
-    async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-        reads = [Task.start(stream.read_at, bytearray(1), 0) for _ in range(DEPTH)]
-        await until_in_flight(DEPTH)
-        yield
-        assert asyncuring.statistics().in_flight == DEPTH
-        os.write(stream.fileno(), bytes(DEPTH))
-        for read in reads:
-            await read.join()
 
 
 def test_what_waits_ends_at_once_and_is_never_done(
@@ -105,8 +88,7 @@ def test_what_was_cancelled_has_happened_whole_or_not_at_all(
                     await task.join()
                     outcomes.add(file.read_bytes())
                 else:
-                    for _ in range(steps):
-                        await checkpoint()
+                    await checkpoints(steps)
                     task.cancel()
                     await until(lambda task=task: task.done)  # type: ignore[misc]
                     assert file.read_bytes() in outcomes
@@ -138,10 +120,7 @@ def test_a_destroyed_task_leaves_all_it_named_with_the_kernel(
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout is new in Python 3.11")
 def test_a_deadline_for_a_lock(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             await first.lock()
             with pytest.raises(too_late()):
                 await lock_soon(second)

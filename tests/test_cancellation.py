@@ -17,6 +17,7 @@ import pytest
 
 import asyncuring
 from asyncuring import ClosedFileError, open_file
+from tests.held import in_flight
 from tests.running import (
     CancelledTaskError,
     Task,
@@ -40,8 +41,7 @@ def test_a_cancelled_read_ends_and_lets_go_of_its_buffer(
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(8)
-            read = Task.start(uring_file.read_at, buf, 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, buf, 0)
             assert is_pinned(buf)
             read.cancel()
             # Whenever the buffer is free, nothing is in flight: looked at in each tick.
@@ -62,8 +62,7 @@ def test_a_cancelled_read_takes_nothing_from_the_stream(
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             cancelled, other = bytearray(8), bytearray(8)
-            read = Task.start(uring_file.read_at, cancelled, 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, cancelled, 0)
             read.cancel()
             with pytest.raises(CancelledTaskError):
                 await read.join()
@@ -98,8 +97,7 @@ def test_further_cancels_do_not_end_the_await_early(
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(8)
-            read = Task.start(uring_file.read_at, buf, 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, buf, 0)
             while not read.done:
                 read.cancel()
                 await checkpoint()
@@ -117,8 +115,7 @@ def test_an_op_that_finished_although_cancelled(run: Run, driver: DriverName, fi
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(4)
-            read = Task.start(uring_file.read_at, buf, 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, buf, 0)
             # Between these two nothing of the loop runs, so the cancel comes behind the data.
             os.write(uring_file.fileno(), b"data")
             assert poll_until_taken(uring_file.fileno())
@@ -164,8 +161,7 @@ def test_closing_waits_for_ops_in_flight(run: Run, driver: DriverName, fifo: Pat
         uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = os.dup(uring_file.fileno())
         buf = bytearray(4)
-        read = Task.start(uring_file.read_at, buf, 0)
-        await until_in_flight(1)
+        read = await in_flight(uring_file.read_at, buf, 0)
         closing = Task.start(uring_file.aclose)
         await until(lambda: uring_file.closed)
         with pytest.raises(ClosedFileError):
@@ -207,8 +203,7 @@ def test_a_cancel_may_outlive_its_op_and_its_loop(run: Run, driver: DriverName, 
 
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            read = Task.start(uring_file.read_at, bytearray(1), 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, bytearray(1), 0)
             os.write(uring_file.fileno(), b"!")
             read.cancel()
             with suppress(CancelledTaskError):
@@ -232,8 +227,7 @@ def test_leaving_the_file_by_an_exception_waits_for_the_others(
             async with uring_file:
                 raise LookupError
 
-        read = Task.start(uring_file.read_at, buf, 0)
-        await until_in_flight(1)
+        read = await in_flight(uring_file.read_at, buf, 0)
         leaving = Task.start(leave)
         await until(lambda: uring_file.closed)
         assert is_pinned(buf)

@@ -18,10 +18,12 @@ import pytest
 import asyncuring
 from asyncuring import Chain, ClosedFileError, EndOfFileError, Step, UringFile, open_file
 from tests.conftest import PATTERN
+from tests.held import no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
     checkpoint,
+    checkpoints,
     gather,
     in_trio,
     is_pinned,
@@ -36,8 +38,7 @@ if TYPE_CHECKING:
     from asyncuring._runtime import DriverName
     from tests.running import Run
 
-# Of the library: what one loop may have in the kernel, and the steps of one chain.
-DEPTH = 256
+# Of the library: the steps of one chain, and the bytes of one transfer.
 STEPS_MAX = 1024
 TRANSFER_MAX = 2_147_479_552
 
@@ -66,7 +67,7 @@ async def perform(chain: Chain, record: Record) -> None:
         record(chain)
 
 
-def start(uring_file: UringFile, record: Record) -> tuple[Chain, Task[None]]:
+def start_chain(uring_file: UringFile, record: Record) -> tuple[Chain, Task[None]]:
     """Run a chain in the background."""
     chain = uring_file.chain()
     return chain, Task.start(perform, chain, record)
@@ -401,7 +402,7 @@ def test_buffers_are_pinned_until_the_chain_ends(run: Run, driver: DriverName, f
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
             bufs = [bytearray(4) for _ in range(3)]
-            chain, task = start(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
+            chain, task = start_chain(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
             await until_in_flight(1)
             os.write(uring_file.fileno(), b"one!")
             await checkpoint()
@@ -422,8 +423,8 @@ def test_a_cancelled_chain_stops_and_lets_go_of_its_buffers(
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
             bufs = [bytearray(4) for _ in range(3)]
-            chain, task = start(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
-            other, sibling = start(uring_file, lambda chain: [chain.read_at(bytearray(4), 0)])
+            chain, task = start_chain(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
+            other, sibling = start_chain(uring_file, lambda chain: [chain.read_at(bytearray(4), 0)])
             await until_in_flight(2)
             task.cancel()
             while not task.done:
@@ -454,7 +455,7 @@ def test_a_chain_that_is_cancelled_while_a_step_ends(
                 return [chain.read_at(buf, 0) for _ in range(3)]
 
             for _ in range(30):
-                chain, task = start(uring_file, record)
+                chain, task = start_chain(uring_file, record)
                 await until_in_flight(1)
                 os.write(uring_file.fileno(), b"!")
                 task.cancel()
@@ -468,24 +469,20 @@ def test_a_chain_that_is_cancelled_while_a_step_ends(
 
 
 def test_a_chain_that_never_began_is_cancelled_at_once(
-    run: Run, driver: DriverName, fifo: Path
+    run: Run, driver: DriverName, fifo: Path, file: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
-            await until_in_flight(DEPTH)
+        async with await open_file(file, driver=driver) as uring_file, no_depth_left(fifo, driver):
             buf = bytearray(4)
-            chain, task = start(uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()])
+            chain, task = start_chain(
+                uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()]
+            )
             await until(lambda: asyncuring.statistics().backlog == 1)
             task.cancel()
-            for _ in range(4):
-                await checkpoint()
+            await checkpoints(4)
             assert task.done
             assert not is_pinned(buf)
             assert states(chain) == [None, "skipped"]
-            assert asyncuring.statistics().in_flight == DEPTH
-            os.write(uring_file.fileno(), bytes(DEPTH))
-            assert [await read.join() for read in reads] == [1] * DEPTH
 
     run(main)
 
@@ -495,13 +492,12 @@ def test_closing_waits_for_a_chain(run: Run, driver: DriverName, fifo: Path) -> 
         uring_file = await open_file(fifo, "r+", driver=driver)
         fd = os.dup(uring_file.fileno())
         bufs = [bytearray(1), bytearray(1)]
-        chain, task = start(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
+        chain, task = start_chain(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
         await until_in_flight(1)
         closing = Task.start(uring_file.aclose)
         await until(lambda: uring_file.closed)
         os.write(fd, b"1")
-        for _ in range(3):
-            await checkpoint()
+        await checkpoints(3)
         assert not closing.done
         os.write(fd, b"2")
         await task.join()
@@ -516,7 +512,7 @@ def test_a_cancelled_closing_cancels_a_chain(run: Run, driver: DriverName, fifo:
     async def main() -> None:
         uring_file = await open_file(fifo, "r+", driver=driver)
         buf = bytearray(1)
-        chain, task = start(uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()])
+        chain, task = start_chain(uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()])
         await until_in_flight(1)
         closing = Task.start(uring_file.aclose)
         await until(lambda: uring_file.closed)
@@ -557,14 +553,14 @@ def test_a_chain_behind_a_barrier_waits_for_what_is_before(
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(4)
-            first, task = start(uring_file, lambda chain: [chain.read_exactly_at(buf, 0)])
+            first, task = start_chain(uring_file, lambda chain: [chain.read_exactly_at(buf, 0)])
             await until_in_flight(1)
             barrier = Task.start(uring_file.barrier)
-            for _ in range(3):
-                await checkpoint()
-            second, behind = start(uring_file, lambda chain: [chain.write_all_at(b"second", 0)])
-            for _ in range(3):
-                await checkpoint()
+            await checkpoints(3)
+            second, behind = start_chain(
+                uring_file, lambda chain: [chain.write_all_at(b"second", 0)]
+            )
+            await checkpoints(3)
             assert asyncuring.statistics().in_flight == 1
             os.write(uring_file.fileno(), b"data")
             await task.join()
@@ -581,7 +577,7 @@ def test_a_chain_that_finished_although_cancelled(run: Run, driver: DriverName, 
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
             buf = bytearray(4)
-            chain, task = start(uring_file, lambda chain: [chain.read_exactly_at(buf, 0)])
+            chain, task = start_chain(uring_file, lambda chain: [chain.read_exactly_at(buf, 0)])
             await until_in_flight(1)
             os.write(uring_file.fileno(), b"data")
             while bytes(buf) != b"data":

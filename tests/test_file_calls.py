@@ -15,8 +15,9 @@ import pytest
 import asyncuring
 from asyncuring import ClosedFileError, DirectIOAlignment, open_file
 from tests.conftest import PATTERN
+from tests.held import in_flight
 from tests.page_cache import resident
-from tests.running import Task, checkpoint, until, until_in_flight
+from tests.running import Task, checkpoint, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -323,8 +324,7 @@ def test_a_change_waits_for_the_barrier_before_it(run: Run, driver: DriverName, 
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
             capacity = fcntl.fcntl(stream.fileno(), fcntl.F_GETPIPE_SZ)
             assert await stream.write_at(bytes(capacity), 0) == capacity
-            write = Task.start(stream.write_at, b"y", 0)
-            await until_in_flight(1)
+            write = await in_flight(stream.write_at, b"y", 0)
             barrier = Task.start(stream.barrier)
             await checkpoint()
             change = Task.start(stream.sync_range)

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import mmap
-import os
 import random
 import resource
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any
 
@@ -21,43 +19,34 @@ import pytest
 import asyncuring
 from asyncuring import ClosedFileError, GroupCommit, UringFile, open_file
 from asyncuring._io_class import IoClass
+from asyncuring._runtime import DEPTH
+from tests.held import no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
     checkpoint,
+    checkpoints,
     forget,
     gather,
     in_trio,
     is_pinned,
+    start,
     until,
     until_in_flight,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from asyncuring._runtime import DriverName
     from tests.running import Run
 
-# Of the library: what one loop may have in the kernel, and the limits of a group.
-DEPTH = 256
+# Of the library: the limits of a group.
 RECORDS_MAX = 1024
 GROUP_BYTES = 1024 * 1024
 
 # man 2 write, NOTES
 TRANSFER_MAX = 2_147_479_552
-
-
-@asynccontextmanager
-async def no_room(fifo: Path, driver: DriverName) -> AsyncIterator[None]:
-    """Let nothing that is asked for in the block begin before it ends."""
-    async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-        reads = [Task.start(stream.read_at, bytearray(1), 0) for _ in range(DEPTH)]
-        await until_in_flight(DEPTH)
-        yield
-        os.write(stream.fileno(), bytes(DEPTH))
-        assert [await read.join() for read in reads] == [1] * DEPTH
 
 
 async def committing(log: GroupCommit, *records: bytes | bytearray) -> list[Task[int]]:
@@ -66,8 +55,7 @@ async def committing(log: GroupCommit, *records: bytes | bytearray) -> list[Task
     await until(lambda: asyncuring.statistics().backlog == 1)
     for record in records[1:]:
         tasks.append(Task.start(log.append, record))
-        for _ in range(3):
-            await checkpoint()
+        await checkpoints(3)
     return tasks
 
 
@@ -122,7 +110,7 @@ def test_what_comes_while_a_commit_is_under_way_is_the_next_group(
     async def main() -> None:
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
-            async with no_room(fifo, driver):
+            async with no_depth_left(fifo, driver):
                 tasks = await committing(log, b"first", b"second", b"", b"fourth")
                 assert asyncuring.statistics().backlog == 1
                 assert log.statistics.groups == 0
@@ -139,7 +127,7 @@ def test_a_group_has_its_limits(run: Run, driver: DriverName, fifo: Path, tmp_pa
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
             large, half = bytes(3 * GROUP_BYTES), bytes(GROUP_BYTES // 2 + 1)
-            async with no_room(fifo, driver):
+            async with no_depth_left(fifo, driver):
                 tasks = await committing(log, b"!", large, half, half)
                 tasks += [Task.start(log.append, b".") for _ in range(RECORDS_MAX + 1)]
                 await checkpoint()
@@ -162,10 +150,10 @@ def test_a_failure_fails_the_group_and_ends_the_log(
     async def main() -> None:
         async with await open_file("/dev/full", "r+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
-            async with no_room(fifo, driver):
+            async with no_depth_left(fifo, driver):
                 tasks = [Task.start(log.append, b"record") for _ in range(3)]
                 await until(lambda: asyncuring.statistics().backlog == 1)
-                later = await start(log, b"behind")
+                later = await start(log.append, b"behind")
             errors = [await ends(task) for task in (*tasks, later)]
             with pytest.raises(OSError, match="earlier commit of the log failed") as caught:
                 await log.append(b"later")
@@ -178,13 +166,6 @@ def test_a_failure_fails_the_group_and_ends_the_log(
             assert (log.end, log.statistics.groups) == (0, 0)
 
     run(main)
-
-
-async def start(log: GroupCommit, record: bytes) -> Task[int]:
-    task = Task.start(log.append, record)
-    for _ in range(5):
-        await checkpoint()
-    return task
 
 
 def test_a_short_write_ends_the_log(run: Run, driver: DriverName, tmp_path: Path) -> None:
@@ -218,12 +199,11 @@ def test_a_record_that_waits_is_cancelled_at_once_and_left_out(
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
             record = bytearray(b"left out")
-            async with no_room(fifo, driver):
+            async with no_depth_left(fifo, driver):
                 first, cancelled, last = await committing(log, b"first", record, b"last")
                 assert is_pinned(record)
                 cancelled.cancel()
-                for _ in range(3):
-                    await checkpoint()
+                await checkpoints(3)
                 assert cancelled.done
                 assert not is_pinned(record)
             assert isinstance(await ends(cancelled), CancelledTaskError)
@@ -240,7 +220,7 @@ def test_cancelling_whoever_began_a_commit_does_not_end_it(
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
             records = [bytearray(b"1"), bytearray(b"2"), bytearray(b"3")]
-            async with no_room(fifo, driver):
+            async with no_depth_left(fifo, driver):
                 tasks = [Task.start(log.append, record) for record in records]
                 await until(lambda: asyncuring.statistics().backlog == 1)
                 tasks[0].cancel()
@@ -271,7 +251,7 @@ def test_a_destroyed_task_leaves_its_group_alone(
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
             record = bytearray(b"1")
-            async with no_room(fifo, driver):
+            async with no_depth_left(fifo, driver):
                 appending = log.append(record)
                 appending.send(None)
                 (other,) = await committing(log, b"2")
@@ -297,7 +277,7 @@ def test_closing_waits_for_all_records(
     async def main() -> None:
         uring_file = await open_file(tmp_path / "log", "w+", driver=driver)
         log = GroupCommit(uring_file, 0)
-        async with no_room(fifo, driver):
+        async with no_depth_left(fifo, driver):
             tasks = await committing(log, b"1", b"2", b"3")
             closing = Task.start(uring_file.aclose)
             await until(lambda: uring_file.closed)
@@ -319,12 +299,11 @@ def test_a_barrier_waits_for_records_and_holds_others(
     async def main() -> None:
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
-            async with no_room(fifo, driver):
+            async with no_depth_left(fifo, driver):
                 before = await committing(log, b"1", b"2")
                 barrier = Task.start(uring_file.barrier)
-                for _ in range(3):
-                    await checkpoint()
-                behind = await start(log, b"3")
+                await checkpoints(3)
+                behind = await start(log.append, b"3")
             await barrier.join()
             assert log.end >= 2
             assert [await task.join() for task in (*before, behind)] == [0, 1, 2]
@@ -407,7 +386,6 @@ def test_a_loop_that_is_gone_ends_the_log(driver: DriverName, fifo: Path, tmp_pa
     files = gone.run_until_complete(begin())
     gone.close()
     for task in left:
-        assert task._task is not None
-        forget(task._task)
+        forget(task)
     asyncio.run(close(files))
     assert asyncuring.statistics().drivers == ()

@@ -28,7 +28,9 @@ import asyncuring
 from asyncuring import ClosedFileError, UringFile, open_file
 from asyncuring import _runtime as runtime
 from asyncuring._proactor import Proactor
+from asyncuring._runtime import DEPTH
 from tests.conftest import PATTERN
+from tests.held import in_flight
 from tests.running import (
     LOOPS,
     CancelledTaskError,
@@ -47,8 +49,7 @@ if TYPE_CHECKING:
 
 LIBRARY = Path(asyncuring.__file__).parent
 
-# Of the library: what one loop may have in the kernel, and what one reap takes at most.
-DEPTH = 256
+# Of the library: what one reap takes at most.
 REAP_LIMIT = 32
 
 
@@ -71,8 +72,7 @@ def test_invariant_01_the_ring_thread_never_takes_the_gil(
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             buf = bytearray(4)
-            read = Task.start(uring_file.read_at, buf, 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, buf, 0)
             await checkpoint()
             bell = ctypes.create_string_buffer(
                 struct.pack("=ihh", the_proactor(driver)._port.fd, select.POLLIN, 0)
@@ -133,8 +133,7 @@ def test_invariant_03_no_await_ends_while_the_kernel_can_touch_its_buffer(
                     now = asyncuring.statistics()
                     at_the_end.append((now.in_flight, is_pinned(buf)))
 
-            task = Task.start(read)
-            await until_in_flight(1)
+            task = await in_flight(read)
             for _ in range(3):
                 task.cancel()
                 await checkpoint()

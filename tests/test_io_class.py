@@ -16,7 +16,7 @@ from asyncuring import IoClass, UringFile, _flows, _io_class, open_file
 from tests.running import (
     CancelledTaskError,
     Task,
-    checkpoint,
+    checkpoints,
     forget,
     in_trio,
     is_pinned,
@@ -280,8 +280,7 @@ def test_an_op_that_waits_for_its_rate_ends_at_once_if_it_is_cancelled(
             bufs = [bytearray(1) for _ in range(3)]
             tasks = [Task.start(read_in, slow, uring_file, buf) for buf in bufs]
             await until_reads(slow, 0, 3)
-            for _ in range(10):
-                await checkpoint()
+            await checkpoints(10)
             assert reads_of(slow) == (0, 3)
             for task in tasks:
                 task.cancel()

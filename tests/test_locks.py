@@ -7,15 +7,16 @@ import fcntl
 import gc
 import os
 import struct
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from asyncuring import ClosedFileError, IoClass, open_file
-from tests.running import CancelledTaskError, Task, checkpoint, forget, until
+from tests.running import CancelledTaskError, Task, checkpoints, forget, until
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from asyncuring import UringFile
@@ -32,6 +33,17 @@ def lock_seen_by_others(path: Path, off: int = 0, length: int = 1) -> str:
     return {fcntl.F_UNLCK: "none", fcntl.F_RDLCK: "shared", fcntl.F_WRLCK: "exclusive"}[kind]
 
 
+@asynccontextmanager
+async def opened_twice(
+    file: Path, driver: DriverName
+) -> AsyncIterator[tuple[UringFile, UringFile]]:
+    async with (
+        await open_file(file, "r+", driver=driver) as first,
+        await open_file(file, "r+", driver=driver) as second,
+    ):
+        yield first, second
+
+
 async def try_lock(uring_file: UringFile, *, shared: bool = False) -> bool:
     try:
         await uring_file.lock(shared=shared, wait=False)
@@ -42,10 +54,7 @@ async def try_lock(uring_file: UringFile, *, shared: bool = False) -> bool:
 
 def test_an_exclusive_lock_keeps_all_others_out(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             await first.lock()
             assert lock_seen_by_others(file) == "exclusive"
             with pytest.raises(BlockingIOError, match="somebody else has a lock in the way"):
@@ -61,10 +70,7 @@ def test_an_exclusive_lock_keeps_all_others_out(run: Run, driver: DriverName, fi
 
 def test_shared_locks_go_together(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             await first.lock(shared=True)
             await second.lock(shared=True)
             assert lock_seen_by_others(file) == "shared"
@@ -80,10 +86,7 @@ def test_shared_locks_go_together(run: Run, driver: DriverName, file: Path) -> N
 
 def test_ranges_are_locked_by_themselves(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             await first.lock(off=0, length=100)
             await second.lock(off=100)
             assert lock_seen_by_others(file, 2**40) == "exclusive"  # to the end, wherever that is
@@ -99,14 +102,10 @@ def test_ranges_are_locked_by_themselves(run: Run, driver: DriverName, file: Pat
 
 def test_a_waiting_lock_comes_when_the_other_goes(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             await first.lock()
             waiting = Task.start(second.lock)
-            for _ in range(100):
-                await checkpoint()
+            await checkpoints(100)
             assert not waiting.done
             await first.unlock()
             await waiting.join()
@@ -117,14 +116,10 @@ def test_a_waiting_lock_comes_when_the_other_goes(run: Run, driver: DriverName, 
 
 def test_a_cancelled_wait_leaves_no_lock(run: Run, driver: DriverName, file: Path) -> None:
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             await first.lock()
             waiting = Task.start(second.lock)
-            for _ in range(100):
-                await checkpoint()
+            await checkpoints(100)
             waiting.cancel()
             with pytest.raises(CancelledTaskError):
                 await waiting.join()
@@ -140,14 +135,10 @@ def test_a_lock_got_by_a_cancelled_task_is_given_back(
     """However far the attempt has come when its task is cancelled."""
 
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             for steps in range(20):
                 locking = Task.start(first.lock)
-                for _ in range(steps):
-                    await checkpoint()
+                await checkpoints(steps)
                 locking.cancel()
                 try:
                     await locking.join()
@@ -165,15 +156,11 @@ def test_giving_a_lock_back_waits_for_no_limit(run: Run, driver: DriverName, fil
     """However far the attempt has come when its task is cancelled, in a class that is limited."""
 
     async def main() -> None:
-        async with (
-            await open_file(file, "r+", driver=driver) as first,
-            await open_file(file, "r+", driver=driver) as second,
-        ):
+        async with opened_twice(file, driver) as (first, second):
             for steps in range(12):
                 with IoClass("slow", ops_per_second=0.001):  # the attempt, and then none for long
                     locking = Task.start(first.lock)
-                for _ in range(steps):
-                    await checkpoint()
+                await checkpoints(steps)
                 locking.cancel()
                 with suppress(CancelledTaskError):
                     await locking.join()
@@ -214,8 +201,7 @@ def test_closing_ends_a_wait(run: Run, driver: DriverName, file: Path) -> None:
             second = await open_file(file, "r+", driver=driver)
             await first.lock()
             waiting = Task.start(second.lock)
-            for _ in range(100):
-                await checkpoint()
+            await checkpoints(100)
             await second.aclose()
             with pytest.raises(ClosedFileError):
                 await waiting.join()

@@ -13,6 +13,7 @@ import pytest
 import asyncuring
 from asyncuring import ClosedFileError, UringFile, open_file
 from tests.conftest import PATTERN
+from tests.held import in_flight
 from tests.running import (
     LOOPS,
     Task,
@@ -80,8 +81,7 @@ def test_closing_waits_for_ops_of_other_loops(run: Run, driver: DriverName, fifo
     began = threading.Event()
 
     async def read(uring_file: UringFile) -> int:
-        task = Task.start(uring_file.read_at, buf, 0)
-        await until_in_flight(1)
+        task = await in_flight(uring_file.read_at, buf, 0)
         began.set()
         return await task.join()
 
@@ -110,8 +110,7 @@ def test_cancelled_closing_cancels_ops_of_other_loops(
     began = threading.Event()
 
     async def read(uring_file: UringFile) -> None:
-        task = Task.start(uring_file.read_at, bytearray(4), 0)
-        await until_in_flight(1)
+        task = await in_flight(uring_file.read_at, bytearray(4), 0)
         began.set()
         with pytest.raises(ClosedFileError):
             await task.join()

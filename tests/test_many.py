@@ -12,10 +12,12 @@ import pytest
 
 import asyncuring
 from asyncuring import ClosedFileError, open_file
+from asyncuring._runtime import DEPTH
+from tests.held import no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
-    checkpoint,
+    checkpoints,
     gather,
     is_pinned,
     until,
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from asyncuring._runtime import DriverName
     from tests.running import Run
 
-# Of the library: what one loop may have in the kernel.
-DEPTH = 256
 BLOCK_SIZE = 512
 BLOCKS = 2048
 
@@ -128,25 +128,22 @@ def test_clients_at_random_see_what_they_wrote(run: Run, driver: DriverName, blo
 
 
 def test_an_op_that_waits_in_the_backlog_is_cancelled_at_once(
-    run: Run, driver: DriverName, fifo: Path
+    run: Run, driver: DriverName, fifo: Path, blocks: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
-            await until_in_flight(DEPTH)
+        async with (
+            await open_file(blocks, driver=driver, cached_reads="ring") as uring_file,
+            no_depth_left(fifo, driver),
+        ):
             buf = bytearray(1)
             waiting = Task.start(uring_file.read_at, buf, 0)
             await until(lambda: asyncuring.statistics().backlog == 1)
             waiting.cancel()
             # It never began, so nobody needs to be asked: the loop alone ends it.
-            for _ in range(3):
-                await checkpoint()
+            await checkpoints(3)
             assert waiting.done
             assert not is_pinned(buf)
-            assert asyncuring.statistics().in_flight == DEPTH
             assert asyncuring.statistics().backlog == 0
-            os.write(uring_file.fileno(), bytes(DEPTH))
-            assert [await read.join() for read in reads] == [1] * DEPTH
 
     run(main)
 

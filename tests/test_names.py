@@ -12,9 +12,9 @@ import pytest
 
 import asyncuring
 from asyncuring import open_file
-from asyncuring._runtime import DEPTH
 from tests.conftest import PATTERN
-from tests.running import CancelledTaskError, Task, gather, until, until_in_flight
+from tests.held import no_depth_left
+from tests.running import CancelledTaskError, Task, gather, until
 from tests.scripts import output_of
 
 if TYPE_CHECKING:
@@ -379,16 +379,12 @@ def test_a_call_cancelled_in_the_backlog_changes_nothing(
     run: Run, driver: DriverName, fifo: Path, file: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
-            await until_in_flight(DEPTH)
+        async with no_depth_left(fifo, driver):
             unlink = Task.start(_unlink)
             await until(lambda: asyncuring.statistics().backlog == 1)
             unlink.cancel()
             with pytest.raises(CancelledTaskError):
                 await unlink.join()
-            os.write(uring_file.fileno(), bytes(DEPTH))
-            assert [await read.join() for read in reads] == [1] * DEPTH
 
     async def _unlink() -> None:
         await asyncuring.unlink(file, driver=driver)

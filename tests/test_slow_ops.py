@@ -13,7 +13,8 @@ import pytest
 
 import asyncuring
 from asyncuring import log_slow_ops, open_file
-from tests.running import Task, until, until_in_flight
+from tests.held import in_flight
+from tests.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +78,7 @@ def test_the_line_says_where_the_time_went(
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             limit = 0.005
             log_slow_ops(limit)
-            read = Task.start(uring_file.read_at, bytearray(8), 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, bytearray(8), 0)
             begun = time.monotonic()
             await until(lambda: time.monotonic() > begun + limit)
             os.write(uring_file.fileno(), b"12345")

@@ -13,6 +13,7 @@ import pytest
 import asyncuring
 from asyncuring import open_file
 from asyncuring._runtime import DEPTH
+from tests.held import in_flight
 from tests.running import CancelledTaskError, Task, run_asyncio, until, until_in_flight
 
 if TYPE_CHECKING:
@@ -96,8 +97,7 @@ def test_what_waits_in_the_kernel_is_in_flight_until_it_is_done(
 ) -> None:
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            read = Task.start(uring_file.read_at, bytearray(8), 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, bytearray(8), 0)
             begun = time.monotonic()
             found = operations()["read"]
             assert (found.count, found.in_flight, found.backlog) == (0, 1, 0)
@@ -118,8 +118,7 @@ def test_what_is_cancelled_in_the_kernel_fails_and_the_cancel_is_counted(
 ) -> None:
     async def main() -> None:
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
-            read = Task.start(uring_file.read_at, bytearray(8), 0)
-            await until_in_flight(1)
+            read = await in_flight(uring_file.read_at, bytearray(8), 0)
             read.cancel()
             with pytest.raises(CancelledTaskError):
                 await read.join()

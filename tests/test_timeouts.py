@@ -11,7 +11,8 @@ import pytest
 
 import asyncuring
 from asyncuring import open_file
-from tests.running import fill_stream, is_pinned, run_asyncio, run_uvloop, until_in_flight
+from tests.held import held_write
+from tests.running import is_pinned, run_asyncio, run_uvloop, until_in_flight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -277,10 +278,7 @@ def test_barriers_and_what_is_behind_them_end_when_their_time_is_over(
     run_on_asyncio: Run, driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            fill_stream(uring_file.fileno())
-            write = asyncio.ensure_future(uring_file.write_at(b"1", 0))
-            await until_in_flight(1)
+        async with held_write(fifo, driver) as (uring_file, write, let_go):
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(uring_file.barrier(), TIMEOUT_S)
             with pytest.raises(asyncio.TimeoutError):
@@ -289,8 +287,8 @@ def test_barriers_and_what_is_behind_them_end_when_their_time_is_over(
                 await asyncio.wait_for(
                     asyncuring.GroupCommit(uring_file, 0).append(b"3"), TIMEOUT_S
                 )
-            await uring_file.read_at(bytearray(65536), 0)
-            assert await write == 1
+            await let_go()
+            assert await write.join() == 1
 
     run_on_asyncio(main)
 
@@ -299,15 +297,12 @@ def test_barriers_and_what_is_behind_them_end_with_their_scope(
     driver: DriverName, fifo: Path
 ) -> None:
     async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver) as uring_file:
-            fill_stream(uring_file.fileno())
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(uring_file.write_at, b"1", 0)
-                await until_in_flight(1)
-                log = asyncuring.GroupCommit(uring_file, 0)
-                for wait in (uring_file.barrier, lambda: log.append(b"3")):
-                    with pytest.raises(trio.TooSlowError), trio.fail_after(TIMEOUT_S):
-                        await wait()
-                await uring_file.read_at(bytearray(65536), 0)
+        async with held_write(fifo, driver) as (uring_file, write, let_go):
+            log = asyncuring.GroupCommit(uring_file, 0)
+            for wait in (uring_file.barrier, lambda: log.append(b"3")):
+                with pytest.raises(trio.TooSlowError), trio.fail_after(TIMEOUT_S):
+                    await wait()
+            await let_go()
+            assert await write.join() == 1
 
     trio.run(main)

@@ -15,9 +15,10 @@ import pytest
 
 from asyncuring import ClosedFileError, open_file
 from tests.conftest import PATTERN
+from tests.held import in_flight
 from tests.kernel import knows_what_would_wait
 from tests.page_cache import resident
-from tests.running import CancelledTaskError, Task, checkpoint, is_pinned, until, until_in_flight
+from tests.running import CancelledTaskError, Task, checkpoints, is_pinned, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -123,8 +124,7 @@ def test_every_buffer_is_pinned_until_the_kernel_is_done(
     async def main() -> None:
         bufs = [bytearray(2), bytearray(3)]
         async with await open_file(fifo, "r+", driver=driver) as stream:
-            read = Task.start(stream.readv_at, bufs, 0)
-            await until_in_flight(1)
+            read = await in_flight(stream.readv_at, bufs, 0)
             assert all(map(is_pinned, bufs))
             os.write(stream.fileno(), b"12345")
             assert await read.join() == 5
@@ -142,8 +142,7 @@ def test_a_cancelled_vectored_read_lets_go_of_its_buffers(
     async def main() -> None:
         bufs = [bytearray(2), bytearray(3)]
         async with await open_file(fifo, "r+", driver=driver) as stream:
-            read = Task.start(stream.readv_at, bufs, 0)
-            await until_in_flight(1)
+            read = await in_flight(stream.readv_at, bufs, 0)
             read.cancel()
             with pytest.raises(CancelledTaskError):
                 await read.join()
@@ -160,8 +159,7 @@ def test_a_vectored_read_of_a_file_that_is_closed_by_force(
     async def main() -> None:
         buf = bytearray(4)
         stream = await open_file(fifo, "r+", driver=driver)
-        read = Task.start(stream.readv_at, [buf], 0)
-        await until_in_flight(1)
+        read = await in_flight(stream.readv_at, [buf], 0)
         closing = Task.start(stream.aclose)
         await until(lambda: stream.closed)
         closing.cancel()
@@ -354,8 +352,7 @@ def test_a_cancelled_flagged_write_is_done_or_not(run: Run, driver: DriverName, 
             for steps in range(10):
                 buf = bytearray([steps]) * 8192
                 write = Task.start(partial(uring_file.write_at, buf, 0, durable=True))
-                for _ in range(steps):
-                    await checkpoint()
+                await checkpoints(steps)
                 write.cancel()
                 with suppress(CancelledTaskError):
                     assert await write.join() == 8192
