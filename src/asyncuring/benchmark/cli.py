@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from asyncuring.benchmark import options, runner
+from asyncuring.benchmark import options, quantities, runner
 from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.sweep import Sweep
 
@@ -27,11 +27,13 @@ commands, each with a --help of its own:
   list              the engines and what they do, the workloads and the plans
   fill              prepare the files that the trials read, and measure nothing
   report DIR        write the report in DIR again, from its records
+  compare A B       the ratios between two sweeps; the exit status says whether B is slower
 
 examples:
   %(prog)s --dir /mnt/disk --direct --clients 1,64 --repeat 5
   %(prog)s --plan quick --dir /mnt/disk
   %(prog)s --resume benchmark-results/20260101-120000
+  %(prog)s compare benchmark-results/before benchmark-results/after --tolerance 10%%
 """
 
 EPILOG = """\
@@ -43,6 +45,18 @@ Exit status: 0 all trials worked; 1 one failed, the report says which; 2 refused
 RESUME = """\
 go on with the interrupted sweep whose report is in DIR, as it was asked for; nothing else may be
 given"""
+
+
+COMPARE = """\
+Show, for each combination that both sweeps measured, DIR_B divided by DIR_A: the ratio of the
+medians of their repeats, and between which limits chance may have moved it. With fewer than three
+repeats nothing is called slower."""
+
+COMPARE_EPILOG = """\
+Exit status: 0 nothing is slower; 1 something is, beyond noise and beyond the tolerance; 2 refused.
+"""
+
+TOLERANCE = "5%"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -142,6 +156,24 @@ def _report(arguments: Sequence[str]) -> int:
     return sweeping.show_report(parser.parse_args(arguments).directory)
 
 
+def _compare(arguments: Sequence[str]) -> int:
+    parser = _Parser("compare", description=COMPARE, epilog=COMPARE_EPILOG)
+    add = parser.add_argument
+    add("before", type=Path, metavar="DIR_A", help="the report to compare with")
+    add("after", type=Path, metavar="DIR_B", help="the report that is to be no slower")
+    add(
+        "--tolerance",
+        type=quantities.share,
+        default=TOLERANCE,
+        metavar="SHARE",
+        help=f"what loss of ops/s is no failure; default: {TOLERANCE}%",
+    )
+    namespace = parser.parse_args(arguments)
+    from asyncuring.benchmark import comparing  # noqa: PLC0415 - see main
+
+    return comparing.show(namespace.before, namespace.after, namespace.tolerance)
+
+
 def _list(arguments: Sequence[str]) -> int:
     _Parser("list", description="Show the engines, the workloads and the plans.").parse_args(
         arguments
@@ -156,6 +188,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": _list,
     "fill": _fill,
     "report": _report,
+    "compare": _compare,
 }
 
 
