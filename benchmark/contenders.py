@@ -12,7 +12,7 @@ from asyncuring.benchmark import dataset
 from asyncuring.benchmark.report import figures_of
 from asyncuring.benchmark.runner import run_in_fresh_process
 from asyncuring.benchmark.trial import Trial
-from asyncuring.benchmark.workload import READ, WRITE
+from asyncuring.benchmark.workload import READ, WORKLOADS
 from benchmark.disturbance import watch
 
 RESIDENT_MIN = 0.99
@@ -67,7 +67,7 @@ class Work:
         """Return the file it needs: the one that the benchmark itself would take."""
         return dataset.path_of(
             surroundings.directory,
-            overwritten=self.workload == WRITE,
+            overwritten=WORKLOADS[self.workload].writes,
             block_size=self.block_size,
             file_size=surroundings.file_size,
         )
@@ -80,6 +80,7 @@ class Work:
         """
         trial = Trial(
             **asdict(self),
+            read_share=WORKLOADS[self.workload].read_share,
             path=str(self.path(surroundings)),
             file_size=surroundings.file_size,
             duration_s=surroundings.duration_s,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asyncuring.benchmark.execution import draw_offsets
+from asyncuring.benchmark.offsets import draw_offsets
 from asyncuring.benchmark.runner import run_in_fresh_process
 from tests.benchmark.small import BLOCK_SIZE, run_benchmark
 
@@ -47,7 +47,7 @@ def test_a_wrong_byte_in_a_peers_hands_is_seen(engine: str, trial: Trial, blocks
     require(engine)
     trial = replace(trial, engine=engine, verify=True)
     with blocks.open("r+b") as file:
-        file.seek(draw_offsets(trial, client=1)[3] + BLOCK_SIZE // 2)
+        file.seek(draw_offsets(trial, lane=1)[3] + BLOCK_SIZE // 2)
         file.write(b"spoilt")
     assert "does not match its checksum" in run_in_fresh_process(trial)["error"]
 

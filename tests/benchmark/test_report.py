@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from asyncuring.benchmark.lane_times import LaneTimes, client_record
 from asyncuring.benchmark.recording import (
     bucket_middle_ns,
     bucket_of,
-    client_record,
     merge_histograms,
     percentile_us,
 )
@@ -192,16 +192,48 @@ def test_fixed_work_that_one_client_never_did_is_unfair() -> None:
     assert (row.fairness_spread, row.starved_clients) == (math.inf, 1)
 
 
+def lane(started_ns: int, *completions_ns: int) -> LaneTimes:
+    return LaneTimes(started_ns, array("q", completions_ns))
+
+
 def test_latencies_are_the_times_between_completions() -> None:
-    measured = client_record(1000, 1010, array("q", [1040, 1050, 1080]))
+    measured = client_record(1000, [lane(1010, 1040, 1050, 1080)], 8192)
     assert measured == {
         "ops": 3,
+        "bytes": 3 * 8192,
         "started_ns": 10,
         "finished_ns": 80,
         "latency_ns_max": 30,
         "latency_histogram": [bucket_of(10), 1, bucket_of(30), 2],
+        "errors": {},
     }
-    assert client_record(0, 10, array("q"))["finished_ns"] is None
+    assert client_record(0, [lane(10)], 8192)["finished_ns"] is None
+
+
+def test_a_latency_counts_from_asking_where_that_was_later() -> None:
+    times = LaneTimes(1000)
+    for asked_ns, completed_ns in ((1005, 1010), (1020, 1050)):
+        # Asked for, failed, asked for again.
+        times.ask(asked_ns - 1)
+        times.ask(asked_ns)
+        times.completions_ns.append(completed_ns)
+    times.ask(1060)
+    assert list(times.latencies_ns()) == [5, 30]
+
+
+def test_the_lanes_of_a_client_become_one_record() -> None:
+    lanes = [lane(1010, 1040, 1050), lane(1005, 1009), lane(1008)]
+    lanes[0].errors.update({"EIO": 2})
+    lanes[2].errors.update({"EIO": 1, "short": 4})
+    assert client_record(1000, lanes, 512, blocks_per_op=4) == {
+        "ops": 12,
+        "bytes": 12 * 512,
+        "started_ns": 5,
+        "finished_ns": 50,
+        "latency_ns_max": 30,
+        "latency_histogram": [bucket_of(4), 1, bucket_of(10), 1, bucket_of(30), 1],
+        "errors": {"EIO": 3, "short": 4},
+    }
 
 
 def test_buckets_are_in_order_and_their_middle_is_near() -> None:

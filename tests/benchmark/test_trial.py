@@ -17,7 +17,7 @@ import pytest
 
 from asyncuring.benchmark import runner
 from asyncuring.benchmark.cli import main
-from asyncuring.benchmark.execution import draw_offsets
+from asyncuring.benchmark.offsets import draw_offsets
 from asyncuring.benchmark.records import append_record
 from asyncuring.benchmark.runner import run_in_fresh_process, shuffled
 from asyncuring.benchmark.trial import Trial
@@ -75,7 +75,7 @@ def test_verified_reads_of_a_sound_file_succeed(engine: str, loop: str, trial: T
 @pytest.mark.parametrize(("engine", "loop"), READERS)
 def test_a_corrupted_block_is_caught(engine: str, loop: str, trial: Trial, blocks: Path) -> None:
     trial = replace(trial, engine=engine, loop=loop, verify=True)
-    spoil(blocks, draw_offsets(trial, client=0)[7] // BLOCK_SIZE)
+    spoil(blocks, draw_offsets(trial, lane=0)[7] // BLOCK_SIZE)
     record = run_in_fresh_process(trial)
     assert "does not match its checksum" in record["error"]
 
@@ -89,7 +89,7 @@ def test_the_library_says_which_driver_it_ran_on(trial: Trial) -> None:
 
 
 def test_without_verify_nobody_looks(trial: Trial, blocks: Path) -> None:
-    spoil(blocks, draw_offsets(trial, client=0)[7] // BLOCK_SIZE)
+    spoil(blocks, draw_offsets(trial, lane=0)[7] // BLOCK_SIZE)
     assert run_in_fresh_process(trial)["error"] is None
 
 
@@ -169,11 +169,11 @@ def test_an_engine_that_hangs_is_a_failure(trial: Trial, monkeypatch: pytest.Mon
 def test_offsets_are_aligned_inside_the_file_and_the_same_each_time(
     trial: Trial,
 ) -> None:
-    offsets = draw_offsets(trial, client=0)
+    offsets = draw_offsets(trial, lane=0)
     assert set(offsets) == set(range(0, BLOCKS * BLOCK_SIZE, BLOCK_SIZE))
-    assert draw_offsets(replace(trial, engine="blocking"), client=0) == offsets
-    assert draw_offsets(trial, client=1) != offsets
-    assert draw_offsets(replace(trial, seed=2), client=0) != offsets
+    assert draw_offsets(replace(trial, engine="blocking"), lane=0) == offsets
+    assert draw_offsets(trial, lane=1) != offsets
+    assert draw_offsets(replace(trial, seed=2), lane=0) != offsets
 
 
 def test_engines_are_shuffled_by_seed_within_a_repeat(trial: Trial) -> None:

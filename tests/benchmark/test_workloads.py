@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asyncuring.benchmark import dataset
-from asyncuring.benchmark.execution import draw_offsets
+from asyncuring.benchmark.offsets import draw_offsets
 from asyncuring.benchmark.runner import run_in_fresh_process
 from tests.benchmark.small import BLOCK_SIZE, BLOCKS, Swept, run_benchmark
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from asyncuring.benchmark.trial import Trial
+
+
+WRITERS = [
+    ("asyncuring", "asyncio"),
+    ("asyncuring", "trio"),
+    ("asyncuring-threads", "uvloop"),
+    ("thread-pool", "asyncio"),
+    ("thread-pool", "trio"),
+    ("blocking", "none"),
+]
 
 
 def sweep(out: Path, files: Path, options: str) -> Swept:
@@ -41,26 +51,37 @@ def is_sound(path: Path, block: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    ("engine", "loop"),
-    [
-        ("asyncuring", "asyncio"),
-        ("asyncuring", "trio"),
-        ("asyncuring-threads", "uvloop"),
-        ("thread-pool", "asyncio"),
-        ("thread-pool", "trio"),
-        ("blocking", "none"),
-    ],
-)
+@pytest.mark.parametrize(("engine", "loop"), WRITERS)
 def test_writes_reach_the_offsets_that_were_drawn_and_no_others(
     engine: str, loop: str, trial: Trial, blocks: Path
 ) -> None:
     writes = replace(trial, engine=engine, loop=loop, workload="write")
     assert run_in_fresh_process(writes)["error"] is None
     drawn = {off for client in (0, 1) for off in draw_offsets(writes, client)[:20]}
-    # Block 0 is everybody's warm-up.
-    written = {off // BLOCK_SIZE for off in drawn} | {0}
+    written = {off // BLOCK_SIZE for off in drawn}
     assert {block for block in range(BLOCKS) if not is_sound(blocks, block)} == written
+
+
+@pytest.mark.parametrize(("engine", "loop"), WRITERS)
+def test_a_mix_writes_a_part_of_what_was_drawn(
+    engine: str, loop: str, trial: Trial, blocks: Path
+) -> None:
+    mix = replace(trial, engine=engine, loop=loop, workload="mix", read_share=0.7)
+    record = run_in_fresh_process(mix)
+    assert record["error"] is None
+    assert [client["ops"] for client in record["clients"]] == [20, 20]
+    drawn = {off // BLOCK_SIZE for lane in (0, 1) for off in draw_offsets(mix, lane)[:20]}
+    written = {block for block in range(BLOCKS) if not is_sound(blocks, block)}
+    assert written < drawn
+    assert 0.15 < len(written) / len(drawn) < 0.45
+
+
+def test_in_a_sweep_of_a_mix_the_share_can_be_told(files: Path, tmp_path: Path) -> None:
+    options = "--workload mix --engines null --clients 1 --ops-per-client 5"
+    for share in ((), ("--read-share=25%",)):
+        swept = sweep(tmp_path / str(share), files, " ".join([options, *share]))
+        (record,) = trial_records(swept)
+        assert record["trial"]["read_share"] == (0.25 if share else 0.7)
 
 
 def test_a_sweep_of_writes_leaves_the_file_of_the_reads_alone(files: Path, tmp_path: Path) -> None:
@@ -104,7 +125,7 @@ def test_each_block_of_a_batch_is_looked_at(
     assert record["error"] is None
     assert [client["ops"] for client in record["clients"]] == [20, 20]
     with blocks.open("r+b") as file:
-        file.seek(draw_offsets(trial, client=1)[18] + BLOCK_SIZE // 2)
+        file.seek(draw_offsets(trial, lane=1)[18] + BLOCK_SIZE // 2)
         file.write(b"spoilt")
     assert "does not match its checksum" in run_in_fresh_process(trial)["error"]
 
@@ -114,6 +135,20 @@ def test_a_request_that_fails_in_a_batch_is_a_failure(trial: Trial, blocks: Path
         file.truncate(100)
     trial = replace(trial, engine="asyncuring", workload="read-many", batch=4)
     assert run_in_fresh_process(trial)["error"].startswith("OSError: an op carried ")
+
+
+def test_a_batch_with_a_failure_does_not_count(trial: Trial, blocks: Path) -> None:
+    trial = replace(trial, engine="asyncuring", clients=1, workload="read-many", batch=4)
+    offsets = draw_offsets(trial, lane=0)[:20]
+    batches = [offsets[first : first + 4] for first in range(0, 20, 4)]
+    end = max(batches[0]) + BLOCK_SIZE
+    short = [[off for off in batch if off >= end] for batch in batches]
+    assert any(short)
+    with blocks.open("r+b") as file:
+        file.truncate(end)
+    (client,) = run_in_fresh_process(trial)["clients"]
+    assert client["errors"] == {"short": sum(map(len, short))}
+    assert client["ops"] == 4 * short.count([])
 
 
 def test_batches_end_with_the_time_too(files: Path, tmp_path: Path) -> None:
@@ -139,7 +174,7 @@ def test_a_failure_on_one_of_several_loops_ends_them_all(
     loops: int, trial: Trial, blocks: Path
 ) -> None:
     trial = replace(trial, clients=4, loops=loops, verify=True)
-    first = draw_offsets(trial, client=3)[0]
+    first = draw_offsets(trial, lane=3)[0]
     with blocks.open("r+b") as file:
         file.seek(first + 100)
         file.write(b"spoilt")
@@ -147,10 +182,13 @@ def test_a_failure_on_one_of_several_loops_ends_them_all(
 
 
 def test_a_failure_before_the_start_is_the_one_that_is_told(trial: Trial, blocks: Path) -> None:
+    trial = replace(trial, clients=4, loops=2, verify=True)
+    first = draw_offsets(trial, lane=2)[0]
     with blocks.open("r+b") as file:
+        file.seek(first)
         file.write(b"spoilt")
-    record = run_in_fresh_process(replace(trial, clients=4, loops=2, verify=True))
-    assert record["error"].startswith("CorruptBlockError: block 0 ")
+    record = run_in_fresh_process(trial)
+    assert record["error"].startswith(f"CorruptBlockError: block {first // BLOCK_SIZE} ")
 
 
 def test_a_busy_thread_is_in_the_way(trial: Trial) -> None:

@@ -1,98 +1,82 @@
-"""The client: one loop for every engine, an async and a sync twin.
-
-The twins must stay equal but for ``await``. Between two ops they spend one reading of the
-clock, one comparison and one append to an array; nothing is formatted, locked or written
-until the window is closed.
-"""
+"""The clients of a trial: what each asks for on its lanes, and what they measured together."""
 
 from __future__ import annotations
 
+import mmap
+import random
 from array import array
-from itertools import chain, repeat
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from asyncuring.benchmark.recording import client_record
-from asyncuring.benchmark.window import clock_ns
+from asyncuring.benchmark.lane import Lane
+from asyncuring.benchmark.lane_times import client_record
+from asyncuring.benchmark.offsets import draw_offsets
+from asyncuring.benchmark.workload import MIX, READ_MANY, WORKLOADS, WRITING
 
 if TYPE_CHECKING:
-    import mmap
-    import threading
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
+    from asyncuring.benchmark.lane import Works
     from asyncuring.benchmark.recording import Record
-    from asyncuring.benchmark.window import AsyncGate, Window
-    from asyncuring.benchmark.workload import Op, Requests
-
-Works = TypeVar("Works", "array[int]", "list[Requests]")
+    from asyncuring.benchmark.trial import Trial
+    from asyncuring.benchmark.window import Window
+    from asyncuring.benchmark.workload import Requests
 
 
 class Client:
-    """One simulated client: its buffer, its offsets and, afterwards, its measurements."""
+    """One simulated client: as many lanes as it has ops in flight."""
 
-    def __init__(self, buf: mmap.mmap, offsets: array[int], ops: int | None) -> None:
-        """Prepare for ``ops`` blocks (None: until the deadline), cycling over ``offsets``."""
-        self._buf = buf
-        self._rounds = rounds(offsets, ops)
-        self._started_ns = 0
-        self._completions_ns = array("q")
-
-    async def run(self, op: Op, window: Window, gate: AsyncGate) -> None:
-        """Warm up with one op, wait for the other clients, then work and take the time."""
-        buf, expected = self._buf, len(self._buf)
-        clock, append = clock_ns, self._completions_ns.append
-        _refuse_short(await op(buf, 0), expected)
-        await gate.pass_through()
-        deadline_ns = window.deadline_ns
-        self._started_ns = clock()
-        for offsets in self._rounds:
-            for off in offsets:
-                count = await op(buf, off)
-                now = clock()
-                if now >= deadline_ns:
-                    window.leave()
-                    return
-                append(now)
-                if count != expected:
-                    _refuse_short(count, expected)
-        window.leave()
-
-    def run_sync(self, op: Op, window: Window, gate: threading.Barrier) -> None:
-        """Do as `run` does, in a thread of its own."""
-        buf, expected = self._buf, len(self._buf)
-        clock, append = clock_ns, self._completions_ns.append
-        _refuse_short(op(buf, 0), expected)
-        gate.wait()
-        deadline_ns = window.deadline_ns
-        self._started_ns = clock()
-        for offsets in self._rounds:
-            for off in offsets:
-                count = op(buf, off)
-                now = clock()
-                if now >= deadline_ns:
-                    window.leave()
-                    return
-                append(now)
-                if count != expected:
-                    _refuse_short(count, expected)
-        window.leave()
+    def __init__(self, trial: Trial, number: int) -> None:
+        """Prepare the lanes of client ``number``."""
+        self._trial = trial
+        first = number * trial.pipeline
+        self.lanes: Sequence[Lane] = [
+            _lane(trial, first + lane, _share(trial, lane)) for lane in range(trial.pipeline)
+        ]
 
     def record(self, window: Window) -> Record:
         """Return what this client measured."""
-        return client_record(window.opened_ns, self._started_ns, self._completions_ns)
+        lanes = [lane.times for lane in self.lanes]
+        return client_record(window.opened_ns, lanes, self._trial.block_size, self._trial.batch)
 
 
-def _refuse_short(count: int, expected: int) -> None:
-    if count != expected:
-        raise OSError(f"an op carried {count} of {expected} bytes")
+def _share(trial: Trial, lane: int) -> int | None:
+    """Return how many ops of a client's fixed work one of its lanes has; a batch is one."""
+    if trial.ops_per_client is None:
+        return None
+    ops = trial.ops_per_client // trial.batch
+    return ops // trial.pipeline + (lane < ops % trial.pipeline)
 
 
-def rounds(works: Works, ops: int | None) -> Iterable[Works]:
-    """Return what to go through to make so many ops of ``works``: offsets, or requests.
+def _lane(trial: Trial, number: int, ops: int | None) -> Lane:
+    buffers = [_buffer(trial) for _ in range(trial.batch)]
+    offsets = draw_offsets(trial, number)
+    works: Works = offsets
+    expected: object = trial.block_size
+    if trial.workload == READ_MANY:
+        expected = [trial.block_size] * trial.batch
+        works = _batches(buffers, offsets)
+    elif trial.workload == MIX:
+        works = _mixed(trial, number, offsets)
+    return Lane(buffers[0], works, expected=expected, ops=ops, think_s=trial.think_s)
 
-    Offsets are arrays, since a list's integers lie apart in memory: with hundreds of clients the
-    CPU's cache would miss one per op.
-    """
-    if ops is None:
-        return repeat(works)
-    whole, rest = divmod(ops, len(works))
-    return chain(repeat(works, whole), (works[:rest],))
+
+def _buffer(trial: Trial) -> mmap.mmap:
+    buf = mmap.mmap(-1, trial.block_size)
+    if WORKLOADS[trial.workload].writes:
+        # No disk may find it easier than real data.
+        buf[:] = random.Random(trial.seed).randbytes(trial.block_size)
+    return buf
+
+
+def _batches(buffers: list[mmap.mmap], offsets: array[int]) -> list[Requests]:
+    """Return full batches; made before the window opens, as the other lanes' offsets are."""
+    size = len(buffers)
+    firsts = range(0, len(offsets) - size + 1, size)
+    return [list(zip(buffers, offsets[first : first + size], strict=True)) for first in firsts]
+
+
+def _mixed(trial: Trial, number: int, offsets: array[int]) -> array[int]:
+    """Return the offsets, those to write to marked."""
+    source = random.Random(f"{trial.seed}/{trial.repeat}/{number}/writes")
+    marked = (off if source.random() < trial.read_share else WRITING - off for off in offsets)
+    return array("q", marked)

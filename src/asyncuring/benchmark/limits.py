@@ -49,7 +49,7 @@ def _refuse_memory(sweep: Sweep) -> None:
     if memory is None:
         return
     clients = max(sweep.clients) + max(sweep.background)
-    buffers = clients * sweep.batch * sweep.block_size
+    buffers = clients * sweep.pipeline * sweep.batch * sweep.block_size
     if buffers > memory:
         raise RefusalError(
             f"{clients} clients need {buffers // MIB} MiB for their buffers,"
@@ -91,7 +91,7 @@ def _raise_open_files(needed: int) -> list[str]:
 def _refuse_threads(sweep: Sweep) -> None:
     if not any(ENGINES[name].open_sync for name in sweep.engines):
         return
-    threads = max(sweep.clients) + THREADS_RESERVE
+    threads = max(sweep.clients) * sweep.pipeline + THREADS_RESERVE
     for free, remedy in _free_threads():
         if threads > free:
             raise RefusalError(

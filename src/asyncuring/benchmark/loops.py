@@ -34,6 +34,7 @@ class Loop:
     run_all: Callable[[Sequence[AsyncMain]], Awaitable[None]]
     """Run async functions at once; the first failure ends the others and is raised."""
     new_event: Callable[[], Event]
+    sleep: Callable[[float], Awaitable[object]]
 
 
 def _run_asyncio(main: AsyncMain) -> None:
@@ -70,6 +71,12 @@ async def _run_all_trio(functions: Sequence[AsyncMain]) -> None:
             nursery.start_soon(function)
 
 
+async def _trio_sleep(seconds: float) -> None:
+    import trio  # noqa: PLC0415 - optional
+
+    await trio.sleep(seconds)
+
+
 def _new_trio_event() -> Event:
     import trio  # noqa: PLC0415 - optional
 
@@ -77,9 +84,9 @@ def _new_trio_event() -> Event:
 
 
 LOOPS = {
-    "asyncio": Loop("asyncio", _run_asyncio, _run_all_asyncio, asyncio.Event),
-    "uvloop": Loop("uvloop", _run_uvloop, _run_all_asyncio, asyncio.Event),
-    "trio": Loop("trio", _run_trio, _run_all_trio, _new_trio_event),
+    "asyncio": Loop("asyncio", _run_asyncio, _run_all_asyncio, asyncio.Event, asyncio.sleep),
+    "uvloop": Loop("uvloop", _run_uvloop, _run_all_asyncio, asyncio.Event, asyncio.sleep),
+    "trio": Loop("trio", _run_trio, _run_all_trio, _new_trio_event, _trio_sleep),
 }
 
 

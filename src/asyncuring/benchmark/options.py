@@ -14,7 +14,7 @@ from asyncuring.benchmark import quantities
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import LOOPS
 from asyncuring.benchmark.refusal import RefusalError
-from asyncuring.benchmark.workload import WORKLOADS
+from asyncuring.benchmark.workload import OFFSETS, UNIFORM, WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,6 +95,19 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             metavar="N,...",
             help="numbers of clients that flood the engine beside those that are measured",
         ),
+        Option(
+            name="pipeline",
+            parse=quantities.count,
+            default="1",
+            metavar="N",
+            help="ops that each client has in flight",
+        ),
+        Option(
+            name="think",
+            parse=quantities.seconds,
+            metavar="TIME",
+            help="how long a client waits before it asks for the next op; default: not at all",
+        ),
     ),
     "work": (
         Option(
@@ -109,6 +122,19 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             parse=quantities.count,
             metavar="N",
             help="blocks per await with read-many; default: 32",
+        ),
+        Option(
+            name="offsets",
+            parse=quantities.one_of(OFFSETS),
+            default=UNIFORM,
+            metavar="NAME",
+            help="how random offsets are drawn, uniform or zipf, where a few are drawn often",
+        ),
+        Option(
+            name="read-share",
+            parse=quantities.share,
+            metavar="SHARE",
+            help="of the ops of the workload mix; default: 70%",
         ),
         Option(
             name="block-size",

@@ -1,6 +1,6 @@
 """What clients measured: histograms and records; `records.py` has the file that keeps them.
 
-Timed code only appends completion times to an array (`client.py`); everything in this
+Timed code only appends completion times to an array (`lane.py`); everything in this
 file runs after the measured window, where it costs the engine nothing.
 
 The histogram is log-linear: values below 64 ns are exact, and each power of two above is
@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import chain
-from operator import sub
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Iterable, Mapping, Sequence
 
     Record = dict[str, Any]
@@ -36,23 +34,6 @@ def bucket_middle_ns(bucket: int) -> float:
     shift = max(0, (bucket >> SUB_BITS) - 1)
     low = (bucket - (shift << SUB_BITS)) << shift
     return low + ((1 << shift) - 1) / 2
-
-
-def client_record(opened_ns: int, started_ns: int, completions_ns: array[int]) -> Record:
-    """Return what one client measured; its times count from the opening of the window.
-
-    The client has no think time, so the time from one completion to the next is what the
-    client waited for the later op.
-    """
-    befores = chain((started_ns,), completions_ns)
-    counts = Counter(map(sub, completions_ns, befores))
-    return {
-        "ops": len(completions_ns),
-        "started_ns": started_ns - opened_ns,
-        "finished_ns": completions_ns[-1] - opened_ns if completions_ns else None,
-        "latency_ns_max": max(counts, default=None),
-        "latency_histogram": histogram_of(counts),
-    }
 
 
 def histogram_of(counts: Mapping[int, int]) -> list[int]:

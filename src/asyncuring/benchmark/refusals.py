@@ -8,7 +8,7 @@ from asyncuring.benchmark import dataset
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import refuse_missing_loop
 from asyncuring.benchmark.refusal import RefusalError
-from asyncuring.benchmark.workload import READ_MANY, WRITE
+from asyncuring.benchmark.workload import MIX, READ_MANY, UNIFORM, WORKLOADS
 
 if TYPE_CHECKING:
     from asyncuring.benchmark.sweep import Sweep
@@ -23,6 +23,7 @@ def refuse(sweep: Sweep) -> None:
     for loop in sweep.loops:
         refuse_missing_loop(loop)
     _refuse_work(sweep)
+    _refuse_asking(sweep)
     for name in sweep.engines:
         _refuse_engine(name, sweep)
 
@@ -33,8 +34,8 @@ def _refuse_work(sweep: Sweep) -> None:
         raise RefusalError(f"--batch belongs to --workload {READ_MANY}")
     if sweep.ops_per_client is not None and sweep.ops_per_client % sweep.batch:
         raise RefusalError(f"--ops-per-client is not a multiple of the batch of {sweep.batch}")
-    if sweep.verify and sweep.workload == WRITE:
-        raise RefusalError("--verify looks at what is read; the workload write reads nothing")
+    if sweep.verify and WORKLOADS[sweep.workload].writes:
+        raise RefusalError(f"--verify looks at what is read; the workload {sweep.workload} writes")
     if any(sweep.background) and sweep.duration_s is None:
         raise RefusalError("--background has clients that never end; so --ops-per-client cannot be")
     if sweep.loops_per_trial > min(sweep.clients):
@@ -43,11 +44,29 @@ def _refuse_work(sweep: Sweep) -> None:
         )
 
 
+def _refuse_asking(sweep: Sweep) -> None:
+    """Refuse ways of asking that the workload does not have."""
+    workload = WORKLOADS[sweep.workload]
+    if sweep.workload != MIX and sweep.read_share != workload.read_share:
+        raise RefusalError(f"--read-share belongs to --workload {MIX}")
+    if workload.in_order:
+        if sweep.offsets != UNIFORM:
+            raise RefusalError(f"the workload {sweep.workload} goes in order; no --offsets")
+        blocks = sweep.file_size // sweep.block_size
+        lanes = (max(sweep.clients) + max(sweep.background)) * sweep.pipeline
+        if blocks < lanes:
+            raise RefusalError(f"the file has {blocks} blocks, too few for {lanes} ops in flight")
+    if sweep.duration_s is not None and sweep.think_s >= sweep.duration_s:
+        raise RefusalError("--think is as long as the --duration")
+
+
 def _refuse_engine(name: str, sweep: Sweep) -> None:
     """Refuse what this engine cannot do."""
     engine = ENGINES[name]
     if not engine.does(sweep.workload):
         raise RefusalError(f"the engine {name} does no {sweep.workload}")
+    if engine.run and (sweep.pipeline > 1 or sweep.offsets != UNIFORM or sweep.think_s):
+        raise RefusalError(f"the engine {name} has no --pipeline, no --offsets and no --think")
     if any(sweep.background) and not engine.open_async:
         raise RefusalError(f"the engine {name} has no tasks, so none in the --background")
     if engine.open_async and not set(engine.loops) & set(sweep.loops):

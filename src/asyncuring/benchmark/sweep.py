@@ -34,6 +34,10 @@ class Sweep:
 
     workload: str
     batch: int
+    pipeline: int
+    offsets: str
+    read_share: float
+    think_s: float
     engines: tuple[str, ...]
     loops: tuple[str, ...]
     loops_per_trial: int
@@ -59,6 +63,12 @@ class Sweep:
         return Sweep(
             workload=workload,
             batch=options["batch"] or (DEFAULT_BATCH if workload == READ_MANY else 1),
+            pipeline=options["pipeline"],
+            offsets=options["offsets"],
+            read_share=WORKLOADS[workload].read_share
+            if options["read_share"] is None
+            else options["read_share"],
+            think_s=options["think"] or 0.0,
             engines=options["engines"] or default_engines(workload, background=any(background)),
             loops=options["loop"],
             loops_per_trial=options["loops"],
@@ -127,6 +137,10 @@ class Sweep:
                     busy_thread=self.busy_thread,
                     workload=self.workload,
                     batch=self.batch,
+                    pipeline=self.pipeline,
+                    offsets=self.offsets,
+                    read_share=self.read_share,
+                    think_s=self.think_s,
                     path=str(self.path),
                     block_size=self.block_size,
                     file_size=self.file_size,

@@ -56,6 +56,11 @@ class Trial:
     repeat: int
     """Which repetition of an otherwise equal trial this is, from 0."""
 
+    @property
+    def lanes(self) -> int:
+        """Ops in flight, those of the background included."""
+        return (self.clients + self.background) * self.pipeline
+
     def to_json(self) -> str:
         """Return one line of JSON that `from_json` reads back."""
         return json.dumps(asdict(self))

@@ -54,6 +54,22 @@ class Workload:
     compose: Callable[[Ops], Op]
     writes: bool = False
     """Whether the file is another one afterwards."""
+    in_order: bool = False
+    """Each lane goes through a stretch of the file that is its own, again and again."""
+    read_share: float = 1.0
+    """Of its ops, what part reads."""
+
+
+def _mix(ops: Ops) -> Op:
+    read_at, write_at = ops.read_at, ops.write_at
+    assert read_at is not None
+    assert write_at is not None
+
+    # Not a coroutine: what it costs beside that of a read is a comparison.
+    def read_or_write_at(buf: mmap.mmap, off: int) -> Any:
+        return read_at(buf, off) if off >= 0 else write_at(buf, WRITING - off)
+
+    return read_or_write_at
 
 
 def _read_many(ops: Ops) -> Op:
@@ -62,7 +78,12 @@ def _read_many(ops: Ops) -> Op:
     return lambda _buf, requests: read_many_at(requests)
 
 
+WRITING = -1
+"""In a mix, ``WRITING - off`` asks for a write at ``off``."""
+
 READ = "read"
+SEQUENTIAL_READ = "sequential-read"
+MIX = "mix"
 WRITE = "write"
 READ_MANY = "read-many"
 
@@ -72,11 +93,25 @@ WORKLOADS = {
         ops=(READ_AT,),
         compose=attrgetter(READ_AT),
     ),
+    SEQUENTIAL_READ: Workload(
+        summary="each client reads a part of the file from start to end, again and again",
+        ops=(READ_AT,),
+        compose=attrgetter(READ_AT),
+        in_order=True,
+    ),
     WRITE: Workload(
         summary="random overwrites, one block per await",
         ops=(WRITE_AT,),
         compose=attrgetter(WRITE_AT),
         writes=True,
+        read_share=0.0,
+    ),
+    MIX: Workload(
+        summary="random reads and overwrites",
+        ops=(READ_AT, WRITE_AT),
+        compose=_mix,
+        writes=True,
+        read_share=0.7,
     ),
     READ_MANY: Workload(
         summary="random reads, a batch of blocks per await",

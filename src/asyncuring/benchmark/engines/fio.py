@@ -78,10 +78,12 @@ def _measured(report: dict[str, Any], trial: Trial) -> Record:
         "clients": [
             {
                 "ops": done["total_ios"],
+                "bytes": done["io_bytes"],
                 "started_ns": 0,
                 "finished_ns": int(done["runtime"] * 1e6),
                 "latency_ns_max": done["lat_ns"]["max"],
                 "latency_histogram": histogram_of(bins),
+                "errors": {},
             }
         ],
     }
