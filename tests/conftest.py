@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 import asyncuring
+from asyncuring import _io_class
 from tests.running import LOOPS, Run
 
 if TYPE_CHECKING:
@@ -96,6 +97,12 @@ def fifo(tmp_path: Path) -> Path:
     path = tmp_path / "fifo"
     os.mkfifo(path)
     return path
+
+
+@pytest.fixture(autouse=True)
+def classes_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of IO of one test is none of another's."""
+    monkeypatch.setattr(_io_class, "_classes", dict(_io_class._classes))
 
 
 def descriptors() -> set[str]:

@@ -16,6 +16,9 @@ ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "src" / "asyncuring"
 PYTHON_FILES = sorted(LIBRARY.rglob("*.py"))
 C_FILES = sorted(LIBRARY.rglob("*.[ch]"))
+TEST_FILES = sorted(
+    path for kind in ("*.py", "*.[ch]") for path in Path(__file__).parent.rglob(kind)
+)
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
@@ -95,7 +98,7 @@ BANNED_WORD = re.compile(r"(?<!storage )(?<!storage-)engine", re.IGNORECASE)
 
 
 def name_of(path: Path) -> str:
-    return path.relative_to(LIBRARY).as_posix()
+    return path.relative_to(LIBRARY if path.is_relative_to(LIBRARY) else ROOT).as_posix()
 
 
 def part_of(module: str) -> str:
@@ -186,13 +189,15 @@ def test_engine_is_a_word_of_the_benchmark(path: Path) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("path", [*PYTHON_FILES, *C_FILES], ids=name_of)
+@pytest.mark.parametrize("path", [*PYTHON_FILES, *C_FILES, *TEST_FILES], ids=name_of)
 def test_files_are_short(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     assert lines <= FILE_LINES_MAX
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=name_of)
+@pytest.mark.parametrize(
+    "path", [*PYTHON_FILES, *(p for p in TEST_FILES if p.suffix == ".py")], ids=name_of
+)
 def test_functions_are_short(path: Path) -> None:
     lengths = {
         node.name: (node.end_lineno or node.lineno) - node.lineno + 1

@@ -1,38 +1,25 @@
-"""Pools of buffers: who gets which, and when a buffer is nobody's."""
+"""Pools of buffers: what they are, who gets which, in which loop, and how they end."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import mmap
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import ref
 
 import pytest
 
 import asyncuring
 from asyncuring import BufferPool, ClosedPoolError, open_file
 from asyncuring._drivers.native import address_of
-from asyncuring._memory import Memory
 from tests.conftest import PATTERN
-from tests.held import in_flight
-from tests.running import (
-    LOOPS,
-    CancelledTaskError,
-    Task,
-    checkpoint,
-    forget,
-    gather,
-    until,
-    until_in_flight,
-)
+from tests.running import LOOPS, CancelledTaskError, Task, checkpoint, forget, gather, until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from asyncuring._runtime import DriverName
     from tests.running import Run
 
@@ -50,11 +37,6 @@ def is_released(view: memoryview) -> bool:
 def counts(pool: BufferPool) -> tuple[int, int, int]:
     now = pool.statistics()
     return now.leased, now.withheld, now.waiting
-
-
-def mappings() -> set[str]:
-    """The process's memory, by address."""
-    return {line.split(" ")[0] for line in Path("/proc/self/maps").read_text().splitlines()}
 
 
 # -- what a buffer is
@@ -231,196 +213,6 @@ def test_a_time_limit_ends_the_waiting(run: Run) -> None:
     run(main)
 
 
-# -- giving back
-
-
-def test_foreign_views_are_refused(run: Run) -> None:
-    async def main() -> None:
-        with BufferPool(16, 2) as pool, BufferPool(16, 2) as other:
-            view = await pool.acquire()
-            for wrong in (memoryview(bytearray(16)), view[:8], memoryview(view)):
-                with pytest.raises(ValueError, match="no buffer of the pool"):
-                    pool.give_back(wrong)
-            with pytest.raises(ValueError, match="no buffer of the pool"):
-                other.give_back(view)
-            pool.give_back(view)
-            with pytest.raises(ValueError, match="given back before"):
-                pool.give_back(view)
-            assert pool.statistics().leased == 0
-
-    run(main)
-
-
-def test_a_view_that_its_user_has_released_can_be_given_back() -> None:
-    async def main() -> None:
-        with BufferPool(16, 1) as pool:
-            async with pool.lease() as view:
-                view.release()
-            async with pool.lease() as view:
-                assert view.nbytes == 16
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("kind", ["slice", "numpy", "ctypes"])
-def test_a_buffer_that_is_still_exported_is_withheld(run: Run, kind: str) -> None:
-    numpy = pytest.importorskip("numpy")
-
-    async def main() -> None:
-        with BufferPool(16, 1) as pool:
-            view = await pool.acquire()
-            kept: list[object] = []
-            if kind == "slice":
-                kept.append(view[3:])
-            elif kind == "numpy":
-                kept.append(numpy.frombuffer(view, dtype=numpy.uint8)[::2])
-            else:
-                kept.append((ctypes.c_char * 16).from_buffer(view))
-            pool.give_back(view)
-            with pytest.raises(ValueError, match="given back before"):
-                pool.give_back(view)
-            assert is_released(view)
-            waiting = Task.start(pool.acquire)
-            await until(lambda: pool.statistics().waiting == 1)
-            assert counts(pool) == (0, 1, 1)
-            del view
-            kept.clear()
-            pool.give_back(await waiting.join())
-            assert counts(pool) == (0, 0, 0)
-
-    run(main)
-
-
-def test_a_buffer_given_back_too_early_is_withheld_until_the_completion(
-    run: Run, driver: DriverName, fifo: Path
-) -> None:
-    async def main() -> None:
-        with BufferPool(16, 1) as pool:
-            async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-                view = await pool.acquire()
-                read = await in_flight(stream.read_at, view, 0)
-                pool.give_back(view)
-                waiting = Task.start(pool.acquire)
-                await until(lambda: pool.statistics().waiting == 1)
-                assert pool.statistics().withheld == 1
-                os.write(stream.fileno(), b"late")
-                assert await read.join() == 4
-                again = await waiting.join()
-                assert bytes(again[:4]) == b"late"
-                assert is_released(view)
-                pool.give_back(again)
-
-    run(main)
-
-
-def test_buffers_of_one_vectored_read_are_withheld_until_the_completion(
-    run: Run, driver: DriverName, fifo: Path
-) -> None:
-    async def main() -> None:
-        with BufferPool(4, 2) as pool:
-            async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-                views = [await pool.acquire() for _ in range(2)]
-                read = await in_flight(stream.readv_at, views, 0)
-                for view in views:
-                    pool.give_back(view)
-                waiting = [Task.start(pool.acquire) for _ in range(2)]
-                await until(lambda: pool.statistics().waiting == 2)
-                assert pool.statistics().withheld == 2
-                os.write(stream.fileno(), b"late too")
-                assert await read.join() == 8
-                got = [await task.join() for task in waiting]
-                assert sorted(bytes(view) for view in got) == [b" too", b"late"]
-                for view in got:
-                    pool.give_back(view)
-
-    run(main)
-
-
-def test_a_buffer_that_waits_in_the_backlog_is_withheld(
-    run: Run, driver: DriverName, fifo: Path
-) -> None:
-    async def main() -> None:
-        with BufferPool(1, 1) as pool:
-            async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-                others = [Task.start(stream.read_at, bytearray(1), 0) for _ in range(256)]
-                await until_in_flight(256)
-                view = await pool.acquire()
-                read = Task.start(stream.read_at, view, 0)
-                await until(lambda: asyncuring.statistics().backlog == 1)
-                pool.give_back(view)
-                assert pool.statistics().withheld == 1
-                os.write(stream.fileno(), bytes(257))
-                await read.join()
-                async with pool.lease() as view:
-                    pass
-                for other in others:
-                    await other.join()
-
-    run(main)
-
-
-def test_a_destroyed_tasks_buffer_is_withheld_until_the_completion(
-    driver: DriverName, fifo: Path
-) -> None:
-    async def main() -> None:
-        with BufferPool(16, 1) as pool:
-            async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-
-                async def read() -> None:
-                    async with pool.lease() as view:
-                        await stream.read_at(view, 0)
-
-                coroutine = read()
-                coroutine.send(None)
-                await until_in_flight(1)
-                coroutine.close()
-                assert pool.statistics().withheld == 1
-                # The kernel is asked to cancel, and has the buffer until it answers.
-                view = await pool.acquire()
-                assert asyncuring.statistics().in_flight == 0
-                os.write(stream.fileno(), b"for none")
-                assert os.read(stream.fileno(), 8) == b"for none"
-                assert view == bytes(16)
-                pool.give_back(view)
-
-    asyncio.run(main())
-
-
-def test_a_cancelled_read_gives_its_buffer_back_when_the_kernel_has(
-    run: Run, driver: DriverName, fifo: Path
-) -> None:
-    async def main() -> None:
-        with BufferPool(16, 1) as pool:
-            async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-
-                async def read() -> None:
-                    async with pool.lease() as view:
-                        await stream.read_at(view, 0)
-
-                task = await in_flight(read)
-                task.cancel()
-                with pytest.raises(CancelledTaskError):
-                    await task.join()
-                assert counts(pool) == (0, 0, 0)
-
-    run(main)
-
-
-def test_buffers_come_back_from_other_threads(run: Run) -> None:
-    async def main() -> None:
-        with BufferPool(16, 1) as pool:
-            for _ in range(20):
-                view = await pool.acquire()
-                waiting = Task.start(pool.acquire)
-                await until(lambda: pool.statistics().waiting == 1)
-                thread = threading.Thread(target=pool.give_back, args=[view])
-                thread.start()
-                pool.give_back(await waiting.join())
-                thread.join()
-
-    run(main)
-
-
 # -- which loop
 
 
@@ -511,58 +303,6 @@ def test_closing_ends_the_waiting_of_one_that_was_just_handed_a_buffer(run: Run)
         assert counts(pool) == (0, 0, 0)
 
     run(main)
-
-
-def test_the_memory_goes_after_the_last_that_has_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[ref[Memory]] = []
-    original = Memory.__new__
-
-    def watched(cls: type[Memory], size: int, count: int, alignment: int) -> Memory:
-        memory = original(cls, size, count, alignment)
-        made.append(ref(memory))
-        return memory
-
-    monkeypatch.setattr(Memory, "__new__", watched)
-
-    async def main() -> None:
-        for _ in range(3):
-            pool = BufferPool(1 << 20, 4)
-            view = await pool.acquire()
-            part = view[5:6]
-            pool.close()
-            assert made[-1]() is not None
-            pool.give_back(view)
-            assert made[-1]() is not None
-            part[0] = 1
-            del part
-            assert made[-1]() is None
-
-    asyncio.run(main())
-
-
-def test_a_forgotten_pool_warns_and_keeps_the_memory_that_an_op_names(
-    driver: DriverName, fifo: Path
-) -> None:
-    async def main() -> None:
-        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-            before = mappings()
-            pool = BufferPool(1 << 20, 2)
-            (mapped,) = mappings() - before
-            view = await pool.acquire()
-            read = await in_flight(stream.read_at, view, 0)
-            text = "unclosed pool of 2 buffers of 1048576 bytes"
-            with pytest.warns(ResourceWarning, match=text):
-                del pool
-            gc.collect()  # what the warning has kept
-            del view
-            assert mapped in mappings()
-            os.write(stream.fileno(), b"late")
-            assert await read.join() == 4
-            del read
-            await checkpoint()
-            assert mapped not in mappings()
-
-    asyncio.run(main())
 
 
 def test_a_forked_child_has_buffers_of_its_own() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncuring import IoClass, _io_class
+from asyncuring import IoClass
 from asyncuring._flows import GRACE_NS, OP_COST, WINDOW, Flows
 from asyncuring._op import Opcode
 
@@ -64,12 +64,6 @@ class Desk:
 
     def has(self, io_class: IoClass) -> int:
         return sum(op[7].io_class is io_class for op in self.in_flight.values())
-
-
-@pytest.fixture(autouse=True)
-def names_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A class of one test is none of another's."""
-    monkeypatch.setattr(_io_class, "_classes", dict(_io_class._classes))
 
 
 @pytest.fixture
