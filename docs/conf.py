@@ -1,6 +1,16 @@
 """Sphinx: four pages, and the public names from their docstrings."""
 
+from __future__ import annotations
+
+import csv
 from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asyncuring.benchmark.options import GROUPS
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 project = "asyncuring"
 author = "The asyncuring authors"
@@ -24,3 +34,21 @@ autodoc_typehints = "signature"
 
 html_theme = "furo"
 html_title = f"asyncuring {release}"
+
+
+def setup(app: Sphinx) -> None:
+    """Write the table of the benchmark's options, which stand in the code alone."""
+    app.connect("builder-inited", _write_options)
+
+
+def _write_options(app: Sphinx) -> None:
+    folder = Path(app.srcdir, "_build")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "benchmark-options.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["", "option", "value", "meaning"])
+        for group, options in GROUPS.items():
+            rows.writerows(
+                [group, f"``--{option.name}``", option.metavar or "", option.text]
+                for option in options
+            )

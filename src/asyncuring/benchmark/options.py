@@ -40,6 +40,11 @@ class Option:
         """Its name in `Values`."""
         return self.name.replace("-", "_")
 
+    @property
+    def text(self) -> str:
+        """What it means, with its default."""
+        return self.help + (f"; default: {self.default}" if self.default else "")
+
     def value_of(self, written: object) -> object:
         """Return the value that a plan gives; what is wrong with it is an `ArgumentTypeError`."""
         if self.parse is None:
@@ -201,8 +206,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         amount = group.add_mutually_exclusive_group()
         for option in options:
             place = amount if option.name in EXCLUSIVE else group
-            text = option.help + (f"; default: {option.default}" if option.default else "")
-            flag, text = f"--{option.name}", text.replace("%", "%%")
+            flag, text = f"--{option.name}", option.text.replace("%", "%%")
             if option.parse is None:
                 place.add_argument(flag, action="store_true", help=text, default=argparse.SUPPRESS)
             else:
