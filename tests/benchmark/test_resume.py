@@ -64,6 +64,17 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+def limit_records(process: subprocess.Popen[bytes], out: Path) -> bytes:
+    """Leave no room for the rest of the trials' records; return the records there are."""
+    wait_until(lambda: lines_in(out) > 2, process)
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    written = (out / "records.jsonl").read_bytes()
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (len(written) + 100, len(written) + 100))
+    process.send_signal(signal.SIGCONT)
+    return written
+
+
 def lines_in(out: Path) -> int:
     path = out / "records.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -96,17 +107,12 @@ def test_a_sweep_killed_at_any_point_is_resumed_without_loss_or_counting_twice(
     assert lines_in(out) == 2
 
     writing = start("--resume", out)
-    wait_until(lambda: lines_in(out) == 3, writing)
-    writing.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, writing.pid, os.WSTOPPED)
-    size = (out / "records.jsonl").stat().st_size
-    recorded = lines_in(out)
-    resource.prlimit(writing.pid, resource.RLIMIT_FSIZE, (size + 100, size + 100))
-    writing.send_signal(signal.SIGCONT)
+    whole = limit_records(writing, out)
     writing.communicate()
     assert writing.returncode == -signal.SIGXFSZ
     torn = (out / "records.jsonl").read_bytes()
-    assert (len(torn), lines_in(out)) == (size + 100, recorded)
+    assert len(torn) == len(whole) + 100
+    assert torn.count(b"\n") == whole.count(b"\n")
 
     assert main(["--resume", str(out)]) == 0
     trials = trials_in(out)
@@ -195,3 +201,32 @@ def test_nothing_to_resume_is_refused(
 def test_resume_takes_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--clients", "3", "--resume=DIR"]) == 2
     assert "takes nothing else: --clients 3" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets another process's limits")
+def test_records_that_find_no_room_end_the_sweep_and_not_what_is_done(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    where = (f"--out={out}", f"--dir={tmp_path}/files")
+    process = subprocess.Popen(
+        (sys.executable, "-m", "asyncuring.benchmark", *OPTIONS.split(), *where),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    whole = limit_records(process, out)
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert b"File too large; what is done is kept, go on with: python -m" in errors
+    assert (out / "records.jsonl").read_bytes().startswith(whole)
+    assert main(["--resume", str(out)]) == 0
+    assert len(trials_in(out)) == TRIALS
+
+
+def test_fill_makes_the_files_and_measures_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = tmp_path / "files"
+    assert main(["fill", "--file-size", "1MiB", "--workload", "read", "--dir", str(files)]) == 0
+    (path,) = files.iterdir()
+    assert path.stat().st_size == 1 << 20
+    assert f"{path} is ready" in capsys.readouterr().out
+    assert [found.name for found in tmp_path.iterdir()] == ["files"]
