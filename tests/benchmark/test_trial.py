@@ -19,7 +19,7 @@ from asyncuring.benchmark import runner
 from asyncuring.benchmark.cli import main
 from asyncuring.benchmark.offsets import draw_offsets
 from asyncuring.benchmark.records import append_record
-from asyncuring.benchmark.runner import run_in_fresh_process, shuffled
+from asyncuring.benchmark.runner import longest_s, run_in_fresh_process, shuffled
 from asyncuring.benchmark.trial import Trial
 from tests.benchmark.small import BLOCK_SIZE, BLOCKS
 
@@ -162,8 +162,17 @@ def test_a_record_survives_a_signal_while_the_pipe_is_full(trial: Trial) -> None
 def test_an_engine_that_hangs_is_a_failure(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = (sys.executable, "-c", "import signal; signal.pause()")
     monkeypatch.setattr(runner, "TRIAL_COMMAND", hanging)
-    monkeypatch.setattr(runner, "FIXED_WORK_LIMIT_S", 0.1)
+    monkeypatch.setattr(runner, "longest_s", lambda _: 0.1)
     assert run_in_fresh_process(trial)["error"] == "no result after 0.1 s"
+
+
+def test_a_trial_may_take_as_long_as_what_it_is_asked_for_takes(trial: Trial) -> None:
+    timed = replace(trial, ops_per_client=None, duration_s=100.0)
+    assert longest_s(timed) > 100
+    many = replace(trial, clients=400, ops_per_client=12_000)
+    assert longest_s(many) > 400 * 12_000 / runner.SLOWEST_OPS_PER_S > longest_s(trial)
+    large = replace(many, file_size=40_000 << 20)
+    assert longest_s(large) > longest_s(many) + 1800
 
 
 def test_offsets_are_aligned_inside_the_file_and_the_same_each_time(

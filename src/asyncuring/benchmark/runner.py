@@ -27,10 +27,16 @@ TRIAL_COMMAND = (sys.executable, "-m", "asyncuring.benchmark", "run-trial")
 PR_SET_PDEATHSIG = 1
 """From <linux/prctl.h>."""
 
-FIXED_TIME_GRACE_S = 60
-"""Start, warming and analysis of a trial; beyond it the engine hangs."""
+GRACE_S = 60
+"""Start and analysis of a trial; beyond it and what follows the engine hangs."""
 
-FIXED_WORK_LIMIT_S = 600
+SLOWEST_BYTES_PER_S = 20 << 20
+"""At which a disk reads the file, before the window and where it is verified afterwards."""
+
+SLOWEST_OPS_PER_S = 1000
+
+FIXED_WORK_S_MIN = 600
+"""A few ops may be slow ones."""
 
 
 def shuffled(trials: Iterable[Trial], seed: int) -> list[Trial]:
@@ -43,11 +49,20 @@ def shuffled(trials: Iterable[Trial], seed: int) -> list[Trial]:
     return [trial for *_, trial in sorted(keyed, key=lambda entry: entry[:2])]
 
 
+def longest_s(trial: Trial) -> float:
+    """Return after how many seconds a trial without a result is taken to hang."""
+    around_s = GRACE_S + trial.file_size / SLOWEST_BYTES_PER_S
+    if trial.duration_s is not None:
+        return around_s + trial.duration_s
+    assert trial.ops_per_client is not None
+    ops = trial.ops_per_client * trial.clients
+    thinking_s = trial.ops_per_client * trial.think_s
+    return around_s + max(FIXED_WORK_S_MIN, ops / SLOWEST_OPS_PER_S) + thinking_s
+
+
 def run_in_fresh_process(trial: Trial) -> Record:
     """Run one trial and return its record; a failure is a record with ``error`` set."""
-    limit_s = (
-        FIXED_WORK_LIMIT_S if trial.duration_s is None else trial.duration_s + FIXED_TIME_GRACE_S
-    )
+    limit_s = longest_s(trial)
     # In a session of its own: Ctrl-C is for the sweep, which ends the trial with all it started.
     with subprocess.Popen(
         TRIAL_COMMAND,
