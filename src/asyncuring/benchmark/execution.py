@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark import dataset, verification
@@ -15,6 +16,7 @@ from asyncuring.benchmark.busy import busy_thread
 from asyncuring.benchmark.client import Client
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import LOOPS
+from asyncuring.benchmark.meters import Meters
 from asyncuring.benchmark.window import AsyncGate, Window
 from asyncuring.benchmark.workload import WORKLOADS
 
@@ -41,8 +43,12 @@ def execute(trial: Trial) -> Record:
     if not trial.direct:
         dataset.warm(trial.path)
     resident_before = dataset.resident_fraction(trial.path)
-    with busy_thread(trial.busy_thread):
-        measured = _run_clients(engine, trial) if engine.run is None else engine.run(trial)
+    with closing(Meters(trial)) as meters, busy_thread(trial.busy_thread):
+        measured = (
+            _run_clients(engine, trial, meters)
+            if engine.run is None
+            else _run_elsewhere(engine.run, trial, meters)
+        )
     if not any(client["ops"] for client in measured["clients"]):
         raise NoOpError(_nothing_done(measured))
     residency = {
@@ -62,12 +68,20 @@ def _nothing_done(measured: Record) -> str:
     return ", ".join([text, *(f"{count} x {name}" for name, count in errors.items())])
 
 
-def _run_clients(engine: Engine, trial: Trial) -> Record:
+def _run_elsewhere(run: Callable[[Trial], Record], trial: Trial, meters: Meters) -> Record:
+    """Return what another program measured, and what could be seen of it from here."""
+    meters.open()
+    measured = run(trial)
+    meters.close()
+    return measured | meters.record_elsewhere()
+
+
+def _run_clients(engine: Engine, trial: Trial, meters: Meters) -> Record:
     """Return what the clients of this process measured."""
     clients = [Client(trial, number) for number in range(trial.clients)]
     behind = range(trial.clients, trial.clients + trial.background)
     background = [Client(trial, number) for number in behind]
-    window = Window(trial.clients * trial.pipeline, trial.duration_s)
+    window = Window(trial.clients * trial.pipeline, trial.duration_s, meters)
     if engine.open_sync is None:
         details = _run_tasks(engine, trial, clients, background, window)
     else:
@@ -78,6 +92,10 @@ def _run_clients(engine: Engine, trial: Trial) -> Record:
         "details": details,
         "clients": [client.record(window) for client in clients],
         "background": [client.record(window) for client in background],
+        **meters.record(
+            window.opened_ns,
+            [lane.times.completions_ns for client in clients for lane in client.lanes],
+        ),
     }
 
 
@@ -114,7 +132,8 @@ def _run_tasks(
 
                 return run
 
-            await loop.run_all([*map(run_behind, behind), *map(run_one, lanes)])
+            async with window.meters.probing(loop):
+                await loop.run_all([*map(run_behind, behind), *map(run_one, lanes)])
             if engine.details is not None:
                 details.update(engine.details())
 

@@ -10,12 +10,15 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asyncuring.benchmark.lag import probing_asyncio, probing_trio
 from asyncuring.benchmark.refusal import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from contextlib import AbstractAsyncContextManager
     from typing import Any
 
+    from asyncuring.benchmark.lag import LagProbe
     from asyncuring.benchmark.window import Event
 
     AsyncMain = Callable[[], Coroutine[Any, Any, None]]
@@ -35,6 +38,8 @@ class Loop:
     """Run async functions at once; the first failure ends the others and is raised."""
     new_event: Callable[[], Event]
     sleep: Callable[[float], Awaitable[object]]
+    probing: Callable[[LagProbe], AbstractAsyncContextManager[None]]
+    """Return the block in which the running loop sets the probe's timers."""
 
 
 def _run_asyncio(main: AsyncMain) -> None:
@@ -84,9 +89,13 @@ def _new_trio_event() -> Event:
 
 
 LOOPS = {
-    "asyncio": Loop("asyncio", _run_asyncio, _run_all_asyncio, asyncio.Event, asyncio.sleep),
-    "uvloop": Loop("uvloop", _run_uvloop, _run_all_asyncio, asyncio.Event, asyncio.sleep),
-    "trio": Loop("trio", _run_trio, _run_all_trio, _new_trio_event, _trio_sleep),
+    "asyncio": Loop(
+        "asyncio", _run_asyncio, _run_all_asyncio, asyncio.Event, asyncio.sleep, probing_asyncio
+    ),
+    "uvloop": Loop(
+        "uvloop", _run_uvloop, _run_all_asyncio, asyncio.Event, asyncio.sleep, probing_asyncio
+    ),
+    "trio": Loop("trio", _run_trio, _run_all_trio, _new_trio_event, _trio_sleep, probing_trio),
 }
 
 

@@ -9,7 +9,10 @@ import resource
 import sys
 import threading
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncuring.benchmark.meters import Meters
 
 clock_ns = time.perf_counter_ns
 
@@ -32,7 +35,7 @@ class Window:
     work it closes when the last client is done.
     """
 
-    def __init__(self, clients: int, duration_s: float | None) -> None:
+    def __init__(self, clients: int, duration_s: float | None, meters: Meters) -> None:
         """Prepare a window for so many clients; without a duration the work is fixed."""
         self.opened_ns = 0
         self.closed_ns = 0
@@ -41,9 +44,11 @@ class Window:
         self._duration_s = duration_s
         self._leaving = clients if duration_s is None else 1
         self._lock = threading.Lock()
+        self.meters = meters
 
     def open(self) -> None:
-        """Start both meters; from here on clients may read."""
+        """Start all meters; from here on clients may read."""
+        self.meters.open()
         self.cpu_us = -_cpu_us()
         self.opened_ns = clock_ns()
         if self._duration_s is not None:
@@ -56,6 +61,7 @@ class Window:
             if self._leaving == 0:
                 self.closed_ns = clock_ns()
                 self.cpu_us += _cpu_us()
+                self.meters.close()
 
     @property
     def seconds(self) -> float:
