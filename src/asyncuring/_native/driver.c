@@ -6,12 +6,11 @@
 
 asyncuring_driver *driver_create(const struct driver_kind *kind, void *kind_state, int *error)
 {
-    void *memory = NULL;
-    if (posix_memalign(&memory, QUEUE_CACHE_LINE, sizeof(asyncuring_driver)) != 0) {
+    asyncuring_driver *driver = queue_owner_memory(sizeof *driver);
+    if (!driver) {
         *error = ENOMEM;
         return NULL;
     }
-    asyncuring_driver *driver = memset(memory, 0, sizeof(asyncuring_driver));
     driver->kind = kind;
     driver->kind_state = kind_state;
     pthread_mutex_init(&driver->attaching, NULL);

@@ -209,11 +209,9 @@ void pool_push(struct pool *pool, const asyncuring_op *op)
 
 static struct pool *pool_create(asyncuring_driver *driver, unsigned threads)
 {
-    void *memory = NULL;
-    size_t size = sizeof(struct pool) + threads * sizeof(struct worker);
-    if (posix_memalign(&memory, QUEUE_CACHE_LINE, size) != 0)
+    struct pool *pool = queue_owner_memory(sizeof *pool + threads * sizeof(struct worker));
+    if (!pool)
         return NULL;
-    struct pool *pool = memset(memory, 0, size);
     pool->driver = driver;
     pthread_mutex_init(&pool->taking, NULL);
     pool->own_doorbell.fd = pool->own_doorbell.ring_fd = -1;

@@ -20,12 +20,11 @@ static asyncuring_port *port_create(asyncuring_driver *driver, unsigned depth, i
         *error = EUSERS;
         return NULL;
     }
-    void *memory = NULL;
-    if (posix_memalign(&memory, QUEUE_CACHE_LINE, sizeof(asyncuring_port)) != 0) {
+    asyncuring_port *port = queue_owner_memory(sizeof *port);
+    if (!port) {
         *error = ENOMEM;
         return NULL;
     }
-    asyncuring_port *port = memset(memory, 0, sizeof(asyncuring_port));
     port->driver = driver;
     port->depth = depth;
     *error = doorbell_create(&port->doorbell, false);

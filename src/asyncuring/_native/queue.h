@@ -35,6 +35,13 @@ struct queue {
     unsigned char *cells;
 };
 
+/* Zeroed memory for what has a queue in it, to be given to free(); NULL if there is not so much. */
+static inline void *queue_owner_memory(size_t size)
+{
+    void *memory = NULL;
+    return posix_memalign(&memory, QUEUE_CACHE_LINE, size) == 0 ? memset(memory, 0, size) : NULL;
+}
+
 struct queue_cell {
     _Atomic uint64_t turn;
     unsigned char item[];

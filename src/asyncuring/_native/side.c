@@ -150,10 +150,9 @@ static void side_free(struct side *side)
 
 static int side_start(asyncuring_driver *driver, struct side **started)
 {
-    void *memory = NULL;
-    if (posix_memalign(&memory, QUEUE_CACHE_LINE, sizeof(struct side)) != 0)
+    struct side *side = queue_owner_memory(sizeof *side);
+    if (!side)
         return ENOMEM;
-    struct side *side = memset(memory, 0, sizeof(struct side));
     side->driver = driver;
     int error = doorbell_create(&side->doorbell, true);
     if (error == 0 && !queue_create(&side->ops, DRIVER_QUEUE_LOG2, sizeof(asyncuring_op)))

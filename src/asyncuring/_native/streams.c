@@ -178,11 +178,10 @@ static void streams_free(struct streams *streams)
 
 struct streams *streams_start(asyncuring_driver *driver, int *error)
 {
-    void *memory = NULL;
+    struct streams *streams = queue_owner_memory(sizeof *streams);
     *error = ENOMEM;
-    if (posix_memalign(&memory, QUEUE_CACHE_LINE, sizeof(struct streams)) != 0)
+    if (!streams)
         return NULL;
-    struct streams *streams = memset(memory, 0, sizeof(struct streams));
     streams->driver = driver;
     streams->waiting = calloc(WAITING_MAX, sizeof *streams->waiting);
     streams->fds = calloc(WAITING_MAX + 1, sizeof *streams->fds);
