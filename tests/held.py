@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncuring
 from asyncuring import open_file
 from asyncuring._runtime import DEPTH
-from tests.running import Task, fill_stream, until_in_flight
+from tests.running import Task, fill_stream, until, until_in_flight
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +29,13 @@ async def in_flight(function: AsyncFunction[T], *args: Any) -> Task[T]:
     task = Task.start(function, *args)
     await until_in_flight(1)
     return task
+
+
+async def begin_closing(uring_file: UringFile) -> Task[None]:
+    """Close a file in the background; that waits for what is in flight."""
+    closing = Task.start(uring_file.aclose)
+    await until(lambda: uring_file.closed)
+    return closing
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ import pytest
 
 import asyncuring
 from asyncuring import ClosedFileError, open_file
-from tests.held import in_flight
+from tests.held import begin_closing, in_flight
 from tests.running import (
     CancelledTaskError,
     Task,
@@ -162,8 +162,7 @@ def test_closing_waits_for_ops_in_flight(run: Run, driver: DriverName, fifo: Pat
         fd = os.dup(uring_file.fileno())
         buf = bytearray(4)
         read = await in_flight(uring_file.read_at, buf, 0)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         with pytest.raises(ClosedFileError):
             await uring_file.read_at(bytearray(4), 0)
         assert not closing.done
@@ -183,8 +182,7 @@ def test_cancelled_closing_cancels_what_is_left(run: Run, driver: DriverName, fi
         bufs = [bytearray(1) for _ in range(3)]
         reads = [Task.start(uring_file.read_at, buf, 0) for buf in bufs]
         await until_in_flight(3)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         closing.cancel()
         for read in reads:
             with pytest.raises(ClosedFileError, match="is closed"):

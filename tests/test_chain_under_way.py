@@ -10,7 +10,7 @@ import pytest
 
 import asyncuring
 from asyncuring import Chain, ClosedFileError, Step, UringFile, open_file
-from tests.held import no_depth_left
+from tests.held import begin_closing, no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
@@ -132,8 +132,7 @@ def test_closing_waits_for_a_chain(run: Run, driver: DriverName, fifo: Path) -> 
         bufs = [bytearray(1), bytearray(1)]
         chain, task = start_chain(uring_file, lambda chain: [chain.read_at(b, 0) for b in bufs])
         await until_in_flight(1)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         os.write(fd, b"1")
         await checkpoints(3)
         assert not closing.done
@@ -152,8 +151,7 @@ def test_a_cancelled_closing_cancels_a_chain(run: Run, driver: DriverName, fifo:
         buf = bytearray(1)
         chain, task = start_chain(uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()])
         await until_in_flight(1)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         closing.cancel()
         with pytest.raises(ClosedFileError):
             await task.join()

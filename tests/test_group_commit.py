@@ -20,7 +20,7 @@ import asyncuring
 from asyncuring import ClosedFileError, GroupCommit, UringFile, open_file
 from asyncuring._io_class import IoClass
 from asyncuring._runtime import DEPTH
-from tests.held import no_depth_left
+from tests.held import begin_closing, no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
@@ -279,8 +279,7 @@ def test_closing_waits_for_all_records(
         log = GroupCommit(uring_file, 0)
         async with no_depth_left(fifo, driver):
             tasks = await committing(log, b"1", b"2", b"3")
-            closing = Task.start(uring_file.aclose)
-            await until(lambda: uring_file.closed)
+            closing = await begin_closing(uring_file)
             with pytest.raises(ClosedFileError):
                 await log.append(b"4")
             assert not closing.done

@@ -30,7 +30,7 @@ from asyncuring import _runtime as runtime
 from asyncuring._proactor import Proactor
 from asyncuring._runtime import DEPTH
 from tests.conftest import PATTERN
-from tests.held import in_flight
+from tests.held import begin_closing, in_flight
 from tests.running import (
     LOOPS,
     CancelledTaskError,
@@ -156,8 +156,7 @@ def test_invariant_04_an_fd_is_never_closed_while_an_op_names_it(
         fd = uring_file.fileno()
         reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH + 5)]
         await until(lambda: asyncuring.statistics().backlog == 5)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         os.write(fd, bytes(DEPTH + 5))
         while not all(read.done for read in reads):
             # Asked in each tick; an op has ended before its task has.

@@ -13,10 +13,9 @@ import pytest
 import asyncuring
 from asyncuring import ClosedFileError, UringFile, open_file
 from tests.conftest import PATTERN
-from tests.held import in_flight
+from tests.held import begin_closing, in_flight
 from tests.running import (
     LOOPS,
-    Task,
     forget,
     gather,
     in_trio,
@@ -90,8 +89,7 @@ def test_closing_waits_for_ops_of_other_loops(run: Run, driver: DriverName, fifo
         fd = os.dup(uring_file.fileno())
         other = in_thread(run, read, uring_file)
         await until(began.is_set)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         assert is_pinned(buf)
         assert not closing.done
         os.write(fd, b"last")
@@ -119,8 +117,7 @@ def test_cancelled_closing_cancels_ops_of_other_loops(
         uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         other = in_thread(run, read, uring_file)
         await until(began.is_set)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         closing.cancel()
         await until(lambda: closing.done)
         await until(other.done)

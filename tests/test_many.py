@@ -13,7 +13,7 @@ import pytest
 import asyncuring
 from asyncuring import ClosedFileError, open_file
 from asyncuring._runtime import DEPTH
-from tests.held import no_depth_left
+from tests.held import begin_closing, no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
@@ -173,8 +173,7 @@ def test_ops_and_their_closing_cancelled_in_one_tick(
         uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH)]
         await until_in_flight(DEPTH)
-        closing = Task.start(uring_file.aclose)
-        await until(lambda: uring_file.closed)
+        closing = await begin_closing(uring_file)
         # Each op is asked for twice: by its task, and by the file.
         tasks: list[Task[Any]] = [*reads, closing]
         for task in tasks:

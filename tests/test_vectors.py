@@ -15,10 +15,10 @@ import pytest
 
 from asyncuring import ClosedFileError, open_file
 from tests.conftest import PATTERN
-from tests.held import in_flight
+from tests.held import begin_closing, in_flight
 from tests.kernel import knows_what_would_wait
 from tests.page_cache import resident
-from tests.running import CancelledTaskError, Task, checkpoints, is_pinned, until
+from tests.running import CancelledTaskError, Task, checkpoints, is_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -160,8 +160,7 @@ def test_a_vectored_read_of_a_file_that_is_closed_by_force(
         buf = bytearray(4)
         stream = await open_file(fifo, "r+", driver=driver)
         read = await in_flight(stream.readv_at, [buf], 0)
-        closing = Task.start(stream.aclose)
-        await until(lambda: stream.closed)
+        closing = await begin_closing(stream)
         closing.cancel()
         with pytest.raises(ClosedFileError, match="is closed"):
             await read.join()
