@@ -223,7 +223,7 @@ class FileCalls(FileOrder):
 
         File systems with shared extents (xfs, btrfs) copy nothing where they can share blocks.
         It is done in pieces of 64 MiB at most by a native thread; a copy that fails or is cancelled
-        has copied some of them.
+        has copied some of them, and a `barrier` that is set meanwhile comes between two.
 
         Args:
             source_off: where to copy from, in bytes.

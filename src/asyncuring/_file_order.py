@@ -67,8 +67,9 @@ class FileOrder(FileHandle):
         operation does that itself, and makes nothing durable: `fdatasync` does.
 
         A barrier whose await is cancelled stays where it is; what was asked for behind it begins
-        when its turn comes. Of a `write_all_at` the operation under way is before the barrier, and
-        what it still has to write, should the kernel stop early, behind.
+        when its turn comes. A `write_all_at` that the kernel stops early, and a `copy_range` of
+        more than 64 MiB, are several operations: the one under way is before the barrier, and what
+        is left behind.
 
         Raises:
             ClosedFileError: the file is closed, or its closing was cancelled meanwhile.
