@@ -12,17 +12,28 @@ import pytest
 from asyncuring.benchmark.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 SMALL = "--engines null --clients 1 --ops-per-client 5 --file-size 1MiB"
 
 
-def run_with_limits(shell: str, arguments: Sequence[object]) -> subprocess.CompletedProcess[str]:
-    """Run the benchmark after a shell has lowered its own limits."""
-    command = f'{shell}; exec "$0" -m asyncuring.benchmark "$@"'
+LIMITED = """
+import resource, sys
+from asyncuring.benchmark.cli import main
+name, soft, hard, *arguments = sys.argv[1:]
+limit = getattr(resource, name)
+before = resource.getrlimit(limit)[1]
+resource.setrlimit(limit, (int(soft), before if hard == "same" else int(hard)))
+sys.exit(main(arguments))
+"""
+
+
+def run_limited(
+    limit: str, soft: object, hard: object, *arguments: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the benchmark in a process with other limits."""
     return subprocess.run(
-        ("sh", "-c", command, sys.executable, *map(str, arguments)),
+        (sys.executable, "-c", LIMITED, limit, *map(str, (soft, hard, *arguments))),
         capture_output=True,
         text=True,
         check=False,
@@ -32,7 +43,7 @@ def run_with_limits(shell: str, arguments: Sequence[object]) -> subprocess.Compl
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("--clients 100000 --block-size 1GiB --file-size 1GiB --direct", "for their buffers, of "),
+        ("--clients 100000 --block-size 1GiB --file-size 1GiB --direct", "for their buffers, "),
         ("--workload read-many --batch 100000 --clients 64 --block-size 1MiB", "their buffers"),
         ("--engines blocking --clients 5000000 --block-size 512 --direct", "threads, "),
         ("--file-size 6000000 --block-size 600 --direct", "with O_DIRECT in blocks of 600"),
@@ -60,21 +71,29 @@ def test_a_file_that_memory_cannot_cache_is_refused(
         file.truncate(blocks * 8192)
     options = ["--file-size", str(blocks * 8192), "--dir", str(tmp_path)]
     assert main([*options, "--out", str(tmp_path / "out")]) == 2
-    assert "of memory can cache; choose a smaller one" in capsys.readouterr().err
+    assert "of memory that could cache it; choose a smaller one" in capsys.readouterr().err
 
 
 def test_the_soft_limit_of_open_files_is_raised_and_the_hard_one_refused(
     files: Path, tmp_path: Path
 ) -> None:
-    surroundings = ["--dir", files, "--out", tmp_path / "out"]
-    raised = run_with_limits("ulimit -Sn 40", [*SMALL.split(), *surroundings])
+    options = [*SMALL.split(), "--dir", files]
+    raised = run_limited("RLIMIT_NOFILE", 40, "same", *options, "--out", tmp_path / "out")
     assert raised.returncode == 0, raised.stderr
     assert "note: raised the limit of open files from 40 to 72" in raised.stdout
-    surroundings[-1] = tmp_path / "refused"
-    refused = run_with_limits("ulimit -n 40", [*SMALL.split(), *surroundings])
+    refused = run_limited("RLIMIT_NOFILE", 40, 40, *options, "--out", tmp_path / "refused")
     assert refused.returncode == 2
-    assert "need 72 open files, the limit is 40; raise it" in refused.stderr
+    assert "need 72 open files, the limit is 40; raise it as root" in refused.stderr
     assert not (tmp_path / "refused").exists()
+
+
+def test_the_soft_limit_of_threads_is_raised_where_clients_are_threads(
+    files: Path, tmp_path: Path
+) -> None:
+    blocking = [*SMALL.replace("null", "blocking").split(), "--dir", files, "--out", tmp_path]
+    raised = run_limited("RLIMIT_NPROC", 50, "same", *blocking)
+    assert raised.returncode == 0, raised.stderr
+    assert "note: raised the limit of processes and threads from 50 to " in raised.stdout
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(

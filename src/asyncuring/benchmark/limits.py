@@ -26,22 +26,22 @@ OPEN_FILES_RESERVE = 64
 THREADS_RESERVE = 64
 """Of the pools, and of who else works here meanwhile."""
 
-CGROUP_MEMORY = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
-CGROUP_THREADS = (
-    ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids.current"),
-    ("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids/pids.current"),
-)
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def raise_limits(sweeps: Sequence[Sweep]) -> list[str]:
     """Refuse trials that would not fit; return what was raised for those that do, in sentences."""
     for sweep in sweeps:
         _refuse_memory(sweep)
-        _refuse_threads(sweep)
-    return _raise_open_files(max(map(_open_files, sweeps)))
+    threads = max(map(_threads, sweeps))
+    if threads:
+        _refuse_threads(threads)
+    needed = {
+        "open files": (resource.RLIMIT_NOFILE, max(map(_open_files, sweeps))),
+        "processes and threads": (resource.RLIMIT_NPROC, threads and threads + _own_threads()),
+    }
+    notes = [_raise(what, limit, number) for what, (limit, number) in needed.items()]
+    return [note for note in notes if note]
 
 
 def _refuse_memory(sweep: Sweep) -> None:
@@ -52,71 +52,98 @@ def _refuse_memory(sweep: Sweep) -> None:
     buffers = clients * sweep.pipeline * sweep.batch * sweep.block_size
     if buffers > memory:
         raise RefusalError(
-            f"{clients} clients need {buffers // MIB} MiB for their buffers,"
-            f" of {memory // MIB} MiB; ask for fewer --clients or a smaller --block-size"
+            f"{clients} clients need {buffers // MIB} MiB for their buffers, {memory // MIB} MiB"
+            " are to be had; ask for fewer --clients or a smaller --block-size"
         )
     if not sweep.direct and sweep.file_size + buffers > memory:
         raise RefusalError(
-            f"--file-size is {sweep.file_size // MIB} MiB, more than {memory // MIB} MiB of memory"
-            " can cache; choose a smaller one, or --direct"
+            f"--file-size is {sweep.file_size // MIB} MiB, more than the {memory // MIB} MiB of"
+            " memory that could cache it; choose a smaller one, or --direct"
         )
 
 
 def _memory() -> int | None:
-    """Return the bytes of memory that this process may use; None where nobody can tell."""
+    """Return the bytes of memory that a trial may use; None where nobody can tell."""
     known = [
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        *(_number(path) for path in CGROUP_MEMORY),
+        _available(),
+        *(_number(group / "memory.max") for group in _own_groups("memory")),
+        *(_number(group / "memory.limit_in_bytes") for group in _own_groups("memory")),
     ]
-    return min((number for number in known if number is not None and number > 0), default=None)
+    return min((number for number in known if number is not None), default=None)
+
+
+def _available() -> int | None:
+    """Return the bytes that are free, or would be if caches made room."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    facts = dict(line.split(":", maxsplit=1) for line in lines)
+    return int(facts["MemAvailable"].removesuffix("kB")) << 10
+
+
+def _own_groups(controller: str) -> list[Path]:
+    """Return the cgroups that this process is in, outwards: each may have a limit."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    groups = []
+    for line in lines:
+        _, controllers, path = line.split(":", maxsplit=2)
+        if controller in controllers.split(",") or not controllers:
+            # Version 2 has one tree for all of them.
+            tree = CGROUPS / controller if controllers else CGROUPS
+            own = tree / path.lstrip("/")
+            groups += [own, *(group for group in own.parents if group.is_relative_to(tree))]
+    return groups
 
 
 def _open_files(sweep: Sweep) -> int:
     return OPEN_FILES_RESERVE + 8 * sweep.loops_per_trial
 
 
-def _raise_open_files(needed: int) -> list[str]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _raise(what: str, limit: int, needed: int) -> str | None:
+    """Raise the soft limit to what is needed, if it is lower; return a sentence about it."""
+    soft, hard = resource.getrlimit(limit)
     if soft == resource.RLIM_INFINITY or soft >= needed:
-        return []
+        return None
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise RefusalError(
-            f"the trials need {needed} open files, the limit is {hard};"
-            f" raise it as root with: ulimit -n {needed}"
+            f"the trials need {needed} {what}, the limit is {hard}; raise it as root, or in"
+            " /etc/security/limits.conf"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    return [f"note: raised the limit of open files from {soft} to {needed}"]
+    resource.setrlimit(limit, (needed, hard))
+    return f"note: raised the limit of {what} from {soft} to {needed}"
 
 
-def _refuse_threads(sweep: Sweep) -> None:
+def _threads(sweep: Sweep) -> int:
+    """Return how many threads a trial has whose clients are threads; 0 if there is none."""
     if not any(ENGINES[name].open_sync for name in sweep.engines):
-        return
-    threads = max(sweep.clients) * sweep.pipeline + THREADS_RESERVE
+        return 0
+    return max(sweep.clients) * sweep.pipeline + THREADS_RESERVE
+
+
+def _refuse_threads(threads: int) -> None:
+    """Refuse what the system or a container has no room for."""
     for free, remedy in _free_threads():
         if threads > free:
             raise RefusalError(
-                f"{max(sweep.clients)} blocking clients need {threads} threads, {max(free, 0)} are"
-                f" to be had; {remedy}, or leave out the engines whose clients are threads"
+                f"blocking clients need {threads} threads, {max(free, 0)} are to be had; {remedy},"
+                " or leave out the engines whose clients are threads"
             )
 
 
 def _free_threads() -> Iterable[tuple[int, str]]:
     """Return how many threads each limit leaves, and what raises it."""
-    if os.geteuid() != 0:
-        # Root is exempt.
-        soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-        if soft != hard:
-            resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
-        if hard != resource.RLIM_INFINITY:
-            yield hard - _own_threads(), "raise `ulimit -u`"
-    most = _number("/proc/sys/kernel/threads-max")
+    most = _number(Path("/proc/sys/kernel/threads-max"))
     if most is not None:
         now = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[1])
         yield most - now, "raise kernel.threads-max"
-    for limit, current in CGROUP_THREADS:
-        most, now_there = _number(limit), _number(current)
-        if most is not None and now_there is not None:
-            yield most - now_there, "raise the container's limit of processes"
+    for group in _own_groups("pids"):
+        most, current = _number(group / "pids.max"), _number(group / "pids.current")
+        if most is not None and current is not None:
+            yield most - current, f"raise pids.max in {group}"
 
 
 def _own_threads() -> int:
@@ -133,9 +160,9 @@ def _threads_of(process: Path) -> int:
         return 0
 
 
-def _number(path: str) -> int | None:
+def _number(path: Path) -> int | None:
     """Return the number in a file of the kernel's; None if there is none."""
     try:
-        return int(Path(path).read_text(encoding="ascii"))
+        return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
