@@ -28,6 +28,11 @@ CONTENDERS = {
 }
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
 @pytest.fixture(scope="module")
 def swept(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Swept:
     out = tmp_path_factory.mktemp("out")
@@ -107,8 +112,7 @@ def test_a_report_rebuilds_the_same_files_from_the_records_alone(
     (tmp_path / "records.jsonl").write_bytes((swept.out / "records.jsonl").read_bytes())
     finished = run_benchmark("report", tmp_path)
     assert finished.returncode == 0
-    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert written == {path.name: path.read_bytes() for path in swept.out.iterdir()}
+    assert contents(tmp_path) == contents(swept.out)
 
 
 def test_fixed_work_records_when_each_client_was_done(files: Path, tmp_path: Path) -> None:

@@ -225,9 +225,9 @@ def _sweeps(namespace: argparse.Namespace) -> list[Sweep]:
 
 
 def _refuse_missing_packages() -> None:
-    """Refuse without what tables, bars and plans need; the modules with these are imported late."""
-    needed = ["rich"] if sys.version_info >= (3, 11) else ["rich", "tomli"]
-    for name in needed:
+    """Refuse without what tables, plots and plans need; who imports these is imported late."""
+    needed = ["rich", "matplotlib", "jinja2"]
+    for name in needed if sys.version_info >= (3, 11) else [*needed, "tomli"]:
         if importlib.util.find_spec(name) is None:
             raise RefusalError(
                 f"{name} is not installed; install it with: pip install 'asyncuring[benchmark]'"

@@ -21,7 +21,8 @@ from asyncuring.benchmark.records import (
 )
 from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.refusals import refuse
-from asyncuring.benchmark.report import TOTALS_FILE, write_report
+from asyncuring.benchmark.report import ARCHIVE_FILE, PAGE_FILE, TOTALS_FILE, write_report
+from asyncuring.benchmark.report.harness import harness_costs
 from asyncuring.benchmark.runner import run_in_fresh_process
 from asyncuring.benchmark.sweep import KIND, Sweep
 from asyncuring.benchmark.time_left import TimeLeft
@@ -98,13 +99,16 @@ def fill(sweeps: Sequence[Sweep]) -> int:
 def show_report(out: Path) -> int:
     """Write the CSV files from the records, show the totals and say where all is."""
     records = read_records(out)
-    totals = write_report(out, records)
-    terminal.show_totals(totals)
+    summaries = write_report(out, records)
+    terminal.show_totals([summary.totals for summary in summaries])
+    terminal.show_harness(harness_costs(summaries))
     terminal.show_notes(records)
     terminal.console.print(
-        f"{out}/: {TOTALS_FILE}, fairness_by_nclients-<N>.csv, {RECORDS_FILE}", soft_wrap=True
+        f"{out}/: {PAGE_FILE}, {TOTALS_FILE} and other tables, plots/, {RECORDS_FILE}; all of it in"
+        f" {ARCHIVE_FILE}",
+        soft_wrap=True,
     )
-    return EXIT_FAILED_TRIAL if any(row.error for row in totals) else 0
+    return EXIT_FAILED_TRIAL if any(one.totals.error for one in summaries) else 0
 
 
 def _refuse_all(sweeps: Sequence[Sweep]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -24,24 +23,20 @@ from rich.text import Text
 from asyncuring.benchmark.noise import REPEATS_MIN
 from asyncuring.benchmark.report.combination import varying
 from asyncuring.benchmark.report.describing import describe
+from asyncuring.benchmark.report.notes import failures_of, notes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from asyncuring.benchmark.recording import Record
-    from asyncuring.benchmark.report import Totals
+    from asyncuring.benchmark.report.harness import HarnessCost
+    from asyncuring.benchmark.report.totals import Totals
     from asyncuring.benchmark.time_left import TimeLeft
 
 WIDTH_MIN = 120
 """Columns that the table needs. A file or a pipe has no width of its own."""
 
-RESIDENT_ENOUGH = 0.99
-"""Below it, the disk shows in the percentiles of a cached trial."""
-
-RANKED = (
-    "by ops/s, without null and bare; who shares a place is not told apart by the repeats, and"
-    f" fewer than {REPEATS_MIN} repeats have none"
-)
+RANKED = "by ops/s, without null and bare; who is not told apart by the repeats shares places"
 
 NOT_RANKED = f"none, for fewer than {REPEATS_MIN} repeats tell nobody apart"
 
@@ -85,7 +80,6 @@ def show_totals(rows: Sequence[Totals]) -> None:
         console.print()
     ranked = any(row.rank for row in rows)
     console.print(f"rank: {RANKED if ranked else NOT_RANKED}", soft_wrap=True)
-    _show_failures(rows)
 
 
 def _show_table(rows: Sequence[Totals]) -> None:
@@ -106,48 +100,28 @@ def _show_table(rows: Sequence[Totals]) -> None:
     console.print(table)
 
 
-def _show_failures(rows: Sequence[Totals]) -> None:
-    """Print each error once: an engine that cannot start fails alike with any number of clients."""
-    failed: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for row in rows:
-        if row.error:
-            failed[row.engine, row.loop, row.error].append(row.clients)
-    for (engine, loop, error), counts in failed.items():
-        clients = ", ".join(map(str, counts))
-        message = f"failed: {engine}/{loop} with {clients} clients: {error}"
-        console.print(Text(message, style="red"), soft_wrap=True)
-    for row in rows:
-        if row.errors:
-            message = f"{row.engine}/{row.loop} with {row.clients} clients: {row.errors} ops failed"
-            console.print(Text(message, style="red"), soft_wrap=True)
-
-
 def show_note(text: str) -> None:
     """Print one line that is none of the results."""
     console.print(Text(text), soft_wrap=True)
 
 
+def show_harness(costs: Iterable[HarnessCost]) -> None:
+    """Print what the harness takes of each op, where that was measured."""
+    for cost in costs:
+        loop, clients = cost.combination.loop, cost.combination.clients
+        console.print(
+            f"harness: {loop}, {clients} clients: null {cost.null_us:.2f} us per op,"
+            f" bare {cost.bare_us:.2f}: {cost.times:.2f} times",
+            soft_wrap=True,
+        )
+
+
 def show_notes(records: Sequence[Record]) -> None:
     """Print what makes the figures mean something else than their headings say."""
-    trials = [record for record in records if record["kind"] == "trial" and record["error"] is None]
-    cached = [record for record in trials if not record["trial"]["direct"]]
-    evicted = sum(_residency(record) < RESIDENT_ENOUGH for record in cached)
-    if evicted:
-        note = f"note: in {evicted} of {len(cached)} trials the file was not all in the page cache"
-        console.print(note, soft_wrap=True)
-    ran = {
-        (record["trial"]["engine"], driver["driver"], driver["reason"])
-        for record in trials
-        for driver in record["details"].get("drivers", ())
-    }
-    for engine, driver, reason in sorted(ran):
-        console.print(f"note: {engine} ran on the driver {driver}: {reason}", soft_wrap=True)
-
-
-def _residency(record: Record) -> float:
-    """Return the smaller of the two residencies; where nobody can tell, 1."""
-    known = (record["resident_before"], record["resident_after"])
-    return min((fraction for fraction in known if fraction is not None), default=1.0)
+    for failure in failures_of(records):
+        console.print(Text(failure, style="red"), soft_wrap=True)
+    for note in notes_of(records):
+        show_note(f"note: {note}")
 
 
 def show_host(host: Record) -> None:

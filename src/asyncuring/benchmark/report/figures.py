@@ -145,11 +145,12 @@ def _cost(record: Record) -> Figures:
 def _latency(record: Record) -> Figures:
     clients = record["clients"]
     histogram = merge_histograms(client["latency_histogram"] for client in clients)
+    slowest = max((client["latency_ns_max"] or 0 for client in clients), default=0)
     return {
-        "latency_us_p50": percentile_us(histogram, 0.5),
-        "latency_us_p99": percentile_us(histogram, 0.99),
-        "latency_us_p999": percentile_us(histogram, 0.999),
-        "latency_us_max": max(client["latency_ns_max"] or 0 for client in clients) / 1000,
+        "latency_us_p50": _percentile_us(histogram, 0.5),
+        "latency_us_p99": _percentile_us(histogram, 0.99),
+        "latency_us_p999": _percentile_us(histogram, 0.999),
+        "latency_us_max": slowest / 1000 if histogram else None,
     }
 
 
@@ -160,10 +161,14 @@ def _lag(record: Record) -> Figures:
 def lag_percentiles(histogram: Counter[int]) -> Figures:
     """Return how late a timer fires in the event loop."""
     return {
-        "lag_us_p50": percentile_us(histogram, 0.5) if histogram else None,
-        "lag_us_p99": percentile_us(histogram, 0.99) if histogram else None,
-        "lag_us_max": percentile_us(histogram, 1) if histogram else None,
+        "lag_us_p50": _percentile_us(histogram, 0.5),
+        "lag_us_p99": _percentile_us(histogram, 0.99),
+        "lag_us_max": _percentile_us(histogram, 1),
     }
+
+
+def _percentile_us(histogram: Counter[int], fraction: float) -> float | None:
+    return percentile_us(histogram, fraction) if histogram else None
 
 
 def _disk(record: Record) -> Figures:

@@ -93,8 +93,7 @@ def tables_of(records: Sequence[Record], summaries: Sequence[Summary]) -> dict[s
     """Return each CSV file of the records by its name."""
     numbered = list(_numbered(records))
     fairness = {
-        f"fairness_by_nclients-{clients}.csv": table
-        for clients, table in fairness_tables(records).items()
+        fairness_file(clients): table for clients, table in fairness_tables(records).items()
     }
     return {
         TOTALS_FILE: _totals(summaries),
@@ -133,6 +132,11 @@ def fairness_tables(records: Iterable[Record]) -> dict[int, Table]:
         )
         for count, shown in columns.items()
     }
+
+
+def fairness_file(clients: int) -> str:
+    """Return the name of the file that has a row for each of so many clients."""
+    return f"fairness_by_nclients-{clients}.csv"
 
 
 def fairness_label(combination: Combination, differences: Sequence[str]) -> str:
