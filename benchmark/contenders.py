@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from asyncuring.benchmark import dataset
+from asyncuring.benchmark import files
 from asyncuring.benchmark.report import figures_of
 from asyncuring.benchmark.runner import run_in_fresh_process
 from asyncuring.benchmark.trial import Trial
@@ -65,9 +65,9 @@ class Work:
 
     def path(self, surroundings: Surroundings) -> Path:
         """Return the file it needs: the one that the benchmark itself would take."""
-        return dataset.path_of(
+        return files.path_of(
             surroundings.directory,
-            overwritten=WORKLOADS[self.workload].writes,
+            workload=self.workload,
             block_size=self.block_size,
             file_size=surroundings.file_size,
         )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from asyncuring.benchmark import dataset
+from asyncuring.benchmark import files as trial_files
 from asyncuring.benchmark.offsets import draw_offsets
 from asyncuring.benchmark.runner import run_in_fresh_process
 from tests.benchmark.small import BLOCK_SIZE, BLOCKS, Swept, run_benchmark
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Any
 
     from asyncuring.benchmark.trial import Trial
@@ -28,6 +29,10 @@ WRITERS = [
     ("thread-pool", "trio"),
     ("blocking", "none"),
 ]
+
+ONE_OF_EACH = [("asyncuring", "asyncio"), ("thread-pool", "trio"), ("blocking", "none")]
+
+GROUPERS = [("asyncuring", "asyncio"), ("asyncuring-threads", "uvloop"), ("asyncuring", "trio")]
 
 
 def sweep(out: Path, files: Path, options: str) -> Swept:
@@ -74,6 +79,124 @@ def test_a_mix_writes_a_part_of_what_was_drawn(
     written = {block for block in range(BLOCKS) if not is_sound(blocks, block)}
     assert written < drawn
     assert 0.15 < len(written) / len(drawn) < 0.45
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio", "none"])
+@pytest.mark.parametrize("own_files", [False, True])
+def test_each_appends_to_a_part_of_the_log(
+    loop: str, own_files: bool, trial: Trial, tmp_path: Path
+) -> None:
+    engine = "blocking" if loop == "none" else "asyncuring"
+    log = replace(trial, engine=engine, loop=loop, workload="append", clients=3)
+    if own_files:
+        log = replace(log, files="per-client", path=str(tmp_path / "logs"))
+    trial_files.ensure(log, lambda _: None)
+    before = {path: Path(path).read_bytes() for path in trial_files.all_of(log)}
+    record = run_in_fresh_process(log)
+    assert record["error"] is None
+    assert [client["ops"] for client in record["clients"]] == [20] * 3
+    changed = [
+        {off // BLOCK_SIZE for off in range(0, len(old), BLOCK_SIZE) if differs(path, old, off)}
+        for path, old in before.items()
+    ]
+    if own_files:
+        assert changed == [set(range(20))] * 3
+    else:
+        starts = [BLOCKS * client // 3 for client in range(3)]
+        assert changed == [{start + block for start in starts for block in range(20)}]
+
+
+def differs(path: str, old: bytes, off: int) -> bool:
+    with Path(path).open("rb") as file:
+        file.seek(off)
+        return file.read(BLOCK_SIZE) != old[off : off + BLOCK_SIZE]
+
+
+@pytest.mark.parametrize(("engine", "loop"), GROUPERS)
+def test_records_of_all_clients_become_one_log(
+    engine: str, loop: str, trial: Trial, blocks: Path
+) -> None:
+    # More than the file has room for: it grows, and is cut again.
+    log = replace(trial, engine=engine, loop=loop, workload="append-group", clients=5)
+    record = run_in_fresh_process(replace(log, ops_per_client=60, verify=True))
+    assert record["error"] is None
+    assert [client["ops"] for client in record["clients"]] == [60] * 5
+    assert blocks.stat().st_size == BLOCKS * BLOCK_SIZE
+
+
+@pytest.mark.parametrize(("engine", "loop"), ONE_OF_EACH)
+def test_small_files_are_read_whole(engine: str, loop: str, trial: Trial, tmp_path: Path) -> None:
+    small = replace(
+        trial, engine=engine, loop=loop, workload="small-files", path=str(tmp_path / "small")
+    )
+    trial_files.ensure(small, lambda _: None)
+    small = replace(small, verify=True, pipeline=2)
+    record = run_in_fresh_process(small)
+    assert record["error"] is None
+    assert [client["ops"] for client in record["clients"]] == [20, 20]
+    # Its second op: the first of a lane warms up.
+    off = draw_offsets(small, lane=2)[1]
+    path = Path(trial_files.small_file(small, off // BLOCK_SIZE))
+    path.write_bytes(path.read_bytes()[:-6] + b"spoilt")
+    assert "does not match its checksum" in run_in_fresh_process(small)["error"]
+    path.write_bytes(b"not a block")
+    record = run_in_fresh_process(small)
+    asked = [list(draw_offsets(small, lane)[:10]).count(off) for lane in range(4)]
+    short = (asked[0] + asked[1], asked[2] + asked[3])
+    assert [client["errors"].get("short", 0) for client in record["clients"]] == list(short)
+
+
+def test_small_files_that_are_spoilt_are_filled_again(trial: Trial, tmp_path: Path) -> None:
+    small = replace(trial, workload="small-files", path=str(tmp_path / "small"))
+    done = 0
+
+    def progress(size: int) -> None:
+        nonlocal done
+        done += size
+
+    assert not trial_files.are_there(small)
+    for _ in range(3):
+        done = 0
+        trial_files.ensure(small, progress)
+        assert trial_files.are_there(small)
+        assert done == small.file_size
+        path = Path(trial_files.small_file(small, 7))
+        assert path.read_bytes()[:8] == (7).to_bytes(8, "little")
+        path.write_bytes(b"spoilt" * (BLOCK_SIZE // 6 + 1))
+
+
+@pytest.mark.parametrize(("engine", "loop"), ONE_OF_EACH)
+def test_each_client_has_a_file_of_its_own(
+    engine: str, loop: str, trial: Trial, tmp_path: Path
+) -> None:
+    own = replace(trial, engine=engine, loop=loop, clients=3, files="per-client", verify=True)
+    own = replace(own, path=str(tmp_path / "own"), loops=1 if loop == "none" else 2)
+    trial_files.ensure(own, lambda _: None)
+    paths = list(map(Path, trial_files.all_of(own)))
+    assert [path.stat().st_size for path in paths] == [BLOCKS // 3 * BLOCK_SIZE] * 3
+    record = run_in_fresh_process(own)
+    assert record["error"] is None
+    assert [client["ops"] for client in record["clients"]] == [20] * 3
+    # The blocks carry the numbers of their place in all files together.
+    paths[0].rename(tmp_path / "first")
+    paths[1].rename(paths[0])
+    (tmp_path / "first").rename(paths[1])
+    assert "carries the number" in run_in_fresh_process(own)["error"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--workload small-files --engines asyncuring,null --clients 3",
+        "--workload append --files per-client --engines null,asyncuring --clients 2,3 --verify",
+        "--workload append-group --engines asyncuring,null --clients 2 --verify --pipeline 3",
+        "--files per-client --clients 2 --background 1 --engines null,asyncuring --duration 60ms",
+        "--workload mix --engines asyncuring --clients 4 --verify --pipeline 2 --offsets zipf",
+    ],
+)
+def test_a_sweep_of_each_kind_works(options: str, files: Path, tmp_path: Path) -> None:
+    amount = () if "--duration" in options else ("--ops-per-client=7",)
+    sweep(tmp_path, files, " ".join((options, *amount)))
 
 
 def test_in_a_sweep_of_a_mix_the_share_can_be_told(files: Path, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ import random
 from array import array
 from typing import TYPE_CHECKING
 
+from asyncuring.benchmark.files import part_of, small_file
 from asyncuring.benchmark.lane import Lane
 from asyncuring.benchmark.lane_times import client_record
 from asyncuring.benchmark.offsets import draw_offsets
-from asyncuring.benchmark.workload import MIX, READ_MANY, WORKLOADS, WRITING
+from asyncuring.benchmark.workload import MIX, READ_MANY, SMALL_FILES, WORKLOADS, WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ class Client:
     def __init__(self, trial: Trial, number: int) -> None:
         """Prepare the lanes of client ``number``."""
         self._trial = trial
+        self.file = part_of(trial, number)
         first = number * trial.pipeline
         self.lanes: Sequence[Lane] = [
             _lane(trial, first + lane, _share(trial, lane)) for lane in range(trial.pipeline)
@@ -55,6 +57,8 @@ def _lane(trial: Trial, number: int, ops: int | None) -> Lane:
     if trial.workload == READ_MANY:
         expected = [trial.block_size] * trial.batch
         works = _batches(buffers, offsets)
+    elif trial.workload == SMALL_FILES:
+        works = [small_file(trial, off // trial.block_size) for off in offsets]
     elif trial.workload == MIX:
         works = _mixed(trial, number, offsets)
     return Lane(buffers[0], works, expected=expected, ops=ops, think_s=trial.think_s)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from asyncuring.benchmark.refusal import RefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Buffer = bytes | bytearray | memoryview | mmap.mmap
@@ -42,16 +42,9 @@ class CorruptBlockError(Exception):
     """A block does not hold its own number and checksum."""
 
 
-def path_of(directory: Path, *, overwritten: bool, block_size: int, file_size: int) -> Path:
-    """Return the file of a trial; its name tells what is in it, so that it can be used again.
-
-    One that is overwritten has another name, and nobody verifies it.
-    """
-    kind = "overwritten" if overwritten else "blocks"
-    return directory / f"{kind}-{block_size}-{file_size}"
-
-
-def ensure_file(path: Path, file_size: int, block_size: int, progress: Progress) -> None:
+def ensure_file(
+    path: Path, file_size: int, block_size: int, progress: Progress, first_block: int = 0
+) -> None:
     """Make ``path`` hold ``file_size`` bytes of numbered blocks.
 
     A file that is already there is used again only if every block of it verifies.
@@ -65,15 +58,17 @@ def ensure_file(path: Path, file_size: int, block_size: int, progress: Progress)
 
     if path.exists() and path.stat().st_size == file_size:
         try:
-            verify_file(path, block_size, count)
+            verify_file(path, block_size, count, first_block)
         except CorruptBlockError:
             progress(-checked)
         else:
             return
-    fill_file(path, file_size, block_size, progress)
+    fill_file(path, file_size, block_size, progress, first_block)
 
 
-def fill_file(path: Path, file_size: int, block_size: int, progress: Progress) -> None:
+def fill_file(
+    path: Path, file_size: int, block_size: int, progress: Progress, first_block: int = 0
+) -> None:
     """Write the numbered blocks and force them to disk, so that no write-back disturbs a trial."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Also the file in the way, if any, is replaced only at the end: it counts as used.
@@ -84,12 +79,12 @@ def fill_file(path: Path, file_size: int, block_size: int, progress: Progress) -
         )
     # An interrupted fill must not leave a file of the right name.
     unfinished = path.with_suffix(".unfinished")
-    pool = random.Random(0).randbytes(POOL_BYTES + block_size)
+    pool = make_pool(block_size)
     blocks_per_write = max(1, CHUNK_BYTES // block_size)
-    blocks = file_size // block_size
+    end = first_block + file_size // block_size
     with unfinished.open("wb") as file:
-        for first in range(0, blocks, blocks_per_write):
-            numbers = range(first, min(first + blocks_per_write, blocks))
+        for first in range(first_block, end, blocks_per_write):
+            numbers = range(first, min(first + blocks_per_write, end))
             written = file.write(b"".join(make_block(n, block_size, pool) for n in numbers))
             progress(written)
         file.flush()
@@ -97,11 +92,27 @@ def fill_file(path: Path, file_size: int, block_size: int, progress: Progress) -
     unfinished.replace(path)
 
 
-def make_block(number: int, block_size: int, pool: bytes) -> bytes:
-    """Return block ``number``; its payload is a window of ``pool``, another one for each block."""
-    start = number * 61 % POOL_BYTES
+def make_pool(block_size: int, seed: object = 0) -> bytes:
+    """Return what `make_block` cuts payloads from; with another seed they are others."""
+    return random.Random(str(seed)).randbytes(POOL_BYTES + block_size)
+
+
+def make_block(number: int, block_size: int, pool: bytes, version: int = 0) -> bytes:
+    """Return block ``number``; each number has a window of ``pool``, and each version."""
+    start = (number * 61 + version * 8191) % POOL_BYTES
     payload = pool[start : start + block_size - HEADER.size]
     return HEADER.pack(number, zlib.crc32(payload, number & 0xFFFFFFFF)) + payload
+
+
+def header_of(block: Buffer) -> tuple[int, int]:
+    """Return the number and the checksum that a block carries."""
+    number, checksum = HEADER.unpack_from(block)
+    return number, checksum
+
+
+def checksum_of(block: Buffer) -> int:
+    """Return the checksum that a block carries."""
+    return header_of(block)[1]
 
 
 def check_block(buf: Buffer, off: int, block_size: int) -> None:
@@ -109,7 +120,7 @@ def check_block(buf: Buffer, off: int, block_size: int) -> None:
     expected = off // block_size
     if len(buf) < block_size:
         raise CorruptBlockError(f"block {expected} at byte {off} is cut off")
-    number, checksum = HEADER.unpack_from(buf)
+    number, checksum = header_of(buf)
     if number != expected:
         raise CorruptBlockError(f"block {expected} at byte {off} carries the number {number}")
     with memoryview(buf)[HEADER.size : block_size] as payload:
@@ -117,23 +128,35 @@ def check_block(buf: Buffer, off: int, block_size: int) -> None:
             raise CorruptBlockError(f"block {expected} at byte {off} does not match its checksum")
 
 
-def verify_file(path: Path, block_size: int, progress: Progress) -> None:
+def verify_file(path: Path, block_size: int, progress: Progress, first_block: int = 0) -> None:
     """Raise `CorruptBlockError` at the first block of the file that is not as it was written."""
+    off = first_block * block_size
+    for block in blocks_of(path, block_size):
+        check_block(block, off, block_size)
+        off += block_size
+        progress(len(block))
+
+
+def blocks_of(path: Path, block_size: int) -> Iterator[memoryview]:
+    """Yield the blocks of a file, one after the other."""
     blocks_per_read = max(1, CHUNK_BYTES // block_size)
     with path.open("rb", buffering=0) as file:
-        off = 0
         while chunk := file.read(blocks_per_read * block_size):
             for start in range(0, len(chunk), block_size):
-                block = memoryview(chunk)[start : start + block_size]
-                check_block(block, off + start, block_size)
-            off += len(chunk)
-            progress(len(chunk))
+                yield memoryview(chunk)[start : start + block_size]
 
 
 def write_back(path: str) -> None:
     """Force to disk what a trial wrote, so that it does not happen within the next one."""
     with open(path, "r+b", buffering=0) as file:  # noqa: PTH123 - the only path here is a string
         os.fsync(file.fileno())
+
+
+def drop_from_cache(path: str) -> None:
+    """Have what is read next come from the disk, where the system knows how to."""
+    if hasattr(os, "posix_fadvise"):
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def warm(path: str) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from contextlib import closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from typing import TYPE_CHECKING
 
-from asyncuring.benchmark import dataset, verification
+from asyncuring.benchmark import files, verification
 from asyncuring.benchmark.busy import busy_thread
 from asyncuring.benchmark.client import Client
 from asyncuring.benchmark.engines import ENGINES
@@ -21,13 +21,15 @@ from asyncuring.benchmark.window import AsyncGate, Window
 from asyncuring.benchmark.workload import WORKLOADS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from asyncuring.benchmark.engine import Engine
     from asyncuring.benchmark.lane import Lane
     from asyncuring.benchmark.loops import AsyncMain
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.trial import Trial
+    from asyncuring.benchmark.verification import Check
+    from asyncuring.benchmark.workload import Op
 
 STACK_BYTES = 256 << 10
 """Stack of a blocking client: it calls one function; a thousand default stacks are 8 GiB."""
@@ -40,12 +42,17 @@ class NoOpError(Exception):
 def execute(trial: Trial) -> Record:
     """Run the trial and return its record; what goes wrong is raised."""
     engine = ENGINES[trial.engine]
+    workload = WORKLOADS[trial.workload]
+    checks = verification.checks_of(trial) if trial.verify and engine.reads else {}
+    if checks and workload.writes and not workload.one_log:
+        # Nobody is to blame for what a trial before left broken.
+        files.ensure(trial, lambda _: None)
     if not trial.direct:
-        dataset.warm(trial.path)
-    resident_before = dataset.resident_fraction(trial.path)
+        files.warm(trial)
+    resident_before = files.resident_fraction(trial)
     with closing(Meters(trial)) as meters, busy_thread(trial.busy_thread):
         measured = (
-            _run_clients(engine, trial, meters)
+            _run_clients(engine, trial, meters, checks)
             if engine.run is None
             else _run_elsewhere(engine.run, trial, meters)
         )
@@ -53,10 +60,12 @@ def execute(trial: Trial) -> Record:
         raise NoOpError(_nothing_done(measured))
     residency = {
         "resident_before": resident_before,
-        "resident_after": dataset.resident_fraction(trial.path),
+        "resident_after": files.resident_fraction(trial),
     }
-    if WORKLOADS[trial.workload].writes:
-        dataset.write_back(trial.path)
+    for check in checks.values():
+        check.finish()
+    if workload.writes:
+        files.write_back(trial)
     return residency | {"background": []} | measured
 
 
@@ -76,16 +85,18 @@ def _run_elsewhere(run: Callable[[Trial], Record], trial: Trial, meters: Meters)
     return measured | meters.record_elsewhere()
 
 
-def _run_clients(engine: Engine, trial: Trial, meters: Meters) -> Record:
+def _run_clients(
+    engine: Engine, trial: Trial, meters: Meters, checks: Mapping[str, Check]
+) -> Record:
     """Return what the clients of this process measured."""
     clients = [Client(trial, number) for number in range(trial.clients)]
     behind = range(trial.clients, trial.clients + trial.background)
     background = [Client(trial, number) for number in behind]
     window = Window(trial.clients * trial.pipeline, trial.duration_s, meters)
     if engine.open_sync is None:
-        details = _run_tasks(engine, trial, clients, background, window)
+        details = _run_tasks(engine, trial, clients, background, window, checks)
     else:
-        details = _run_threads(engine, trial, clients, window)
+        details = _run_threads(engine, trial, clients, window, checks)
     return {
         "seconds": window.seconds,
         "cpu_us": window.cpu_us,
@@ -99,12 +110,13 @@ def _run_clients(engine: Engine, trial: Trial, meters: Meters) -> Record:
     }
 
 
-def _run_tasks(
+def _run_tasks(  # noqa: PLR0913, PLR0917 - what there is to bring together
     engine: Engine,
     trial: Trial,
     clients: Sequence[Client],
     background: Sequence[Client],
     window: Window,
+    checks: Mapping[str, Check],
 ) -> dict[str, object]:
     """Run the clients on the trial's loops, dealt out in turn."""
     assert engine.open_async is not None
@@ -114,18 +126,18 @@ def _run_tasks(
     barrier = threading.Barrier(trial.loops, action=window.open)
 
     async def main(clients: Sequence[Client], background: Sequence[Client]) -> None:
-        async with open_async(trial) as ops:
-            op = compose(ops)
-            if trial.verify and engine.reads:
-                op = verification.checked(op, trial)
-            lanes = [lane for client in clients for lane in client.lanes]
-            behind = [lane for client in background for lane in client.lanes]
-            gate = AsyncGate(barrier, len(lanes) + len(behind), loop.new_event())
+        async with AsyncExitStack() as stack:
+            opened: dict[str, Op] = {}
+            for file in _each_once((*clients, *background)):
+                op = compose(await stack.enter_async_context(open_async(file)))
+                opened[file.path] = verification.checked(op, checks.get(file.path))
+            lanes = sum(len(client.lanes) for client in (*clients, *background))
+            gate = AsyncGate(barrier, lanes, loop.new_event())
 
-            def run_one(lane: Lane) -> AsyncMain:
+            def run_one(op: Op, lane: Lane) -> AsyncMain:
                 return lambda: lane.run(op, window, gate, loop.sleep)
 
-            def run_behind(lane: Lane) -> AsyncMain:
+            def run_behind(op: Op, lane: Lane) -> AsyncMain:
                 async def run() -> None:
                     with engine.background():
                         await lane.run(op, window, gate, loop.sleep)
@@ -133,7 +145,14 @@ def _run_tasks(
                 return run
 
             async with window.meters.probing(loop):
-                await loop.run_all([*map(run_behind, behind), *map(run_one, lanes)])
+                await loop.run_all(
+                    [
+                        run(opened[client.file.path], lane)
+                        for run, group in ((run_behind, background), (run_one, clients))
+                        for client in group
+                        for lane in client.lanes
+                    ]
+                )
             if engine.details is not None:
                 details.update(engine.details())
 
@@ -149,22 +168,39 @@ def _run_tasks(
 
 
 def _run_threads(
-    engine: Engine, trial: Trial, clients: Sequence[Client], window: Window
+    engine: Engine,
+    trial: Trial,
+    clients: Sequence[Client],
+    window: Window,
+    checks: Mapping[str, Check],
 ) -> dict[str, object]:
     assert engine.open_sync is not None
-    lanes = [lane for client in clients for lane in client.lanes]
-    barrier = threading.Barrier(len(lanes), action=window.open)
+    compose = WORKLOADS[trial.workload].compose
+    barrier = threading.Barrier(trial.clients * trial.pipeline, action=window.open)
     threading.stack_size(STACK_BYTES)
-    with engine.open_sync(trial) as ops:
-        op = WORKLOADS[trial.workload].compose(ops)
-        if trial.verify and engine.reads:
-            op = verification.checked_sync(op, trial)
+    with ExitStack() as stack:
+        opened: dict[str, Op] = {}
+        for file in _each_once(clients):
+            op = compose(stack.enter_context(engine.open_sync(file)))
+            opened[file.path] = verification.checked_sync(op, checks.get(file.path))
 
-        def run_one(lane: Lane) -> Callable[[], None]:
+        def run_one(op: Op, lane: Lane) -> Callable[[], None]:
             return lambda: lane.run_sync(op, window, barrier)
 
-        _run_all_threads([run_one(lane) for lane in lanes], barrier)
+        _run_all_threads(
+            [
+                run_one(opened[client.file.path], lane)
+                for client in clients
+                for lane in client.lanes
+            ],
+            barrier,
+        )
     return {} if engine.details is None else engine.details()
+
+
+def _each_once(clients: Iterable[Client]) -> Iterable[Trial]:
+    """Return the trials with the files that these clients need."""
+    return {client.file.path: client.file for client in clients}.values()
 
 
 def _run_all_threads(functions: Sequence[Callable[[], None]], barrier: threading.Barrier) -> None:

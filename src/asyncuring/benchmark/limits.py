@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.refusal import RefusalError
+from asyncuring.benchmark.workload import PER_CLIENT, WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,7 +101,9 @@ def _own_groups(controller: str) -> list[Path]:
 
 
 def _open_files(sweep: Sweep) -> int:
-    return OPEN_FILES_RESERVE + 8 * sweep.loops_per_trial
+    clients = max(sweep.clients) + max(sweep.background)
+    own = sweep.files == PER_CLIENT or WORKLOADS[sweep.workload].small_files
+    return OPEN_FILES_RESERVE + 8 * sweep.loops_per_trial + own * clients * sweep.pipeline
 
 
 def _raise(what: str, limit: int, needed: int) -> str | None:

@@ -7,7 +7,8 @@ import random
 from array import array
 from typing import TYPE_CHECKING
 
-from asyncuring.benchmark.workload import WORKLOADS, ZIPF
+from asyncuring.benchmark.files import size_of_each
+from asyncuring.benchmark.workload import SHARED, WORKLOADS, ZIPF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,24 +28,27 @@ ZIPF_EXPONENT = 0.99
 def draw_offsets(trial: Trial, lane: int) -> array[int]:
     """Return the block-aligned byte offsets that one lane visits, in turn.
 
-    ``lane`` counts the lanes of the trial's file.
+    ``lane`` counts those of all clients, also where each has a file of its own.
     """
     if WORKLOADS[trial.workload].in_order:
         return _stretch(trial, lane)
     source = random.Random(f"{trial.seed}/{trial.repeat}/{lane}")
     count = max(OFFSETS_PER_LANE_MIN, OFFSETS_PER_TRIAL // trial.lanes, trial.batch)
+    size = size_of_each(trial)
     if trial.offsets == ZIPF:
-        blocks = trial.file_size // trial.block_size
+        blocks = size // trial.block_size
         draw = zipf_ranks(blocks, source)
         place = _shuffled(blocks, trial.seed)
         return array("q", (place(next(draw)) * trial.block_size for _ in range(count)))
-    return array("q", source.choices(range(0, trial.file_size, trial.block_size), k=count))
+    return array("q", source.choices(range(0, size, trial.block_size), k=count))
 
 
 def _stretch(trial: Trial, lane: int) -> array[int]:
     """Return the part of the file that is this lane's alone."""
-    blocks, size = trial.file_size // trial.block_size, trial.block_size
-    first, end = (blocks * number // trial.lanes for number in (lane, lane + 1))
+    size = trial.block_size
+    blocks = size_of_each(trial) // size
+    lanes = trial.lanes if trial.files == SHARED else trial.pipeline
+    first, end = (blocks * (lane % lanes + edge) // lanes for edge in (0, 1))
     return array("q", range(first * size, end * size, size))
 
 

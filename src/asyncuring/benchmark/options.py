@@ -14,7 +14,7 @@ from asyncuring.benchmark import quantities
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import LOOPS
 from asyncuring.benchmark.refusal import RefusalError
-from asyncuring.benchmark.workload import OFFSETS, UNIFORM, WORKLOADS
+from asyncuring.benchmark.workload import FILES, OFFSETS, SHARED, UNIFORM, WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,10 +150,17 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         ),
         Option(
             name="verify",
-            help="check number and checksum of each block read",
+            help="check number and checksum of each block, also of those written",
         ),
     ),
     "files": (
+        Option(
+            name="files",
+            parse=quantities.one_of(FILES),
+            default=SHARED,
+            metavar="NAME",
+            help="shared by all clients, or per-client: each has its part of --file-size",
+        ),
         Option(
             name="file-size",
             parse=quantities.size,

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asyncuring.benchmark import files
 from asyncuring.benchmark.refusal import RefusalError
 
 if TYPE_CHECKING:
@@ -22,13 +23,14 @@ PAGE_BYTES = 4096
 
 def refuse_places(sweeps: Iterable[Sweep]) -> None:
     """Refuse a folder that cannot be written, has no O_DIRECT, or not the room."""
-    missing: dict[Path, int] = {}
+    missing: dict[str, int] = {}
     for sweep in sweeps:
         _refuse_folder(Path(sweep.directory), sweep.block_size if sweep.direct else None)
-        if not _is_there(sweep.path, sweep.file_size):
-            missing[sweep.path] = sweep.file_size
+        for path, trial in sweep.one_for_each_path().items():
+            if not files.are_there(trial):
+                missing[path] = trial.file_size
     if missing:
-        folder = _existing(next(iter(missing)).parent)
+        folder = _existing(Path(next(iter(missing))).parent)
         needed, free = sum(missing.values()), shutil.disk_usage(folder).free
         if free < needed:
             raise RefusalError(
@@ -78,7 +80,3 @@ def _existing(folder: Path) -> Path:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
-
-
-def _is_there(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size

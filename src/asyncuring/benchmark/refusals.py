@@ -8,7 +8,7 @@ from asyncuring.benchmark import dataset
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import refuse_missing_loop
 from asyncuring.benchmark.refusal import RefusalError
-from asyncuring.benchmark.workload import MIX, READ_MANY, UNIFORM, WORKLOADS
+from asyncuring.benchmark.workload import MIX, PER_CLIENT, READ_MANY, SHARED, UNIFORM, WORKLOADS
 
 if TYPE_CHECKING:
     from asyncuring.benchmark.sweep import Sweep
@@ -34,8 +34,6 @@ def _refuse_work(sweep: Sweep) -> None:
         raise RefusalError(f"--batch belongs to --workload {READ_MANY}")
     if sweep.ops_per_client is not None and sweep.ops_per_client % sweep.batch:
         raise RefusalError(f"--ops-per-client is not a multiple of the batch of {sweep.batch}")
-    if sweep.verify and WORKLOADS[sweep.workload].writes:
-        raise RefusalError(f"--verify looks at what is read; the workload {sweep.workload} writes")
     if any(sweep.background) and sweep.duration_s is None:
         raise RefusalError("--background has clients that never end; so --ops-per-client cannot be")
     if sweep.loops_per_trial > min(sweep.clients):
@@ -49,13 +47,20 @@ def _refuse_asking(sweep: Sweep) -> None:
     workload = WORKLOADS[sweep.workload]
     if sweep.workload != MIX and sweep.read_share != workload.read_share:
         raise RefusalError(f"--read-share belongs to --workload {MIX}")
-    if workload.in_order:
-        if sweep.offsets != UNIFORM:
-            raise RefusalError(f"the workload {sweep.workload} goes in order; no --offsets")
-        blocks = sweep.file_size // sweep.block_size
-        lanes = (max(sweep.clients) + max(sweep.background)) * sweep.pipeline
-        if blocks < lanes:
-            raise RefusalError(f"the file has {blocks} blocks, too few for {lanes} ops in flight")
+    if workload.in_order and sweep.offsets != UNIFORM:
+        raise RefusalError(f"the workload {sweep.workload} goes in order; no --offsets")
+    if workload.one_log and sweep.loops_per_trial > 1:
+        raise RefusalError("a log that all clients share belongs to one loop; no --loops")
+    if sweep.files == PER_CLIENT and (workload.one_log or workload.small_files):
+        raise RefusalError(f"the workload {sweep.workload} has no --files {PER_CLIENT}")
+    blocks = sweep.file_size // sweep.block_size
+    clients = max(sweep.clients) + max(sweep.background)
+    if sweep.files == PER_CLIENT and blocks < clients:
+        raise RefusalError(f"--file-size has {blocks} blocks, too few for {clients} clients")
+    places = blocks // clients if sweep.files == PER_CLIENT else blocks
+    lanes = sweep.pipeline if sweep.files == PER_CLIENT else clients * sweep.pipeline
+    if workload.in_order and places < lanes:
+        raise RefusalError(f"a file has {places} blocks, too few for {lanes} ops in flight")
     if sweep.duration_s is not None and sweep.think_s >= sweep.duration_s:
         raise RefusalError("--think is as long as the --duration")
 
@@ -65,8 +70,11 @@ def _refuse_engine(name: str, sweep: Sweep) -> None:
     engine = ENGINES[name]
     if not engine.does(sweep.workload):
         raise RefusalError(f"the engine {name} does no {sweep.workload}")
-    if engine.run and (sweep.pipeline > 1 or sweep.offsets != UNIFORM or sweep.think_s):
-        raise RefusalError(f"the engine {name} has no --pipeline, no --offsets and no --think")
+    own = (sweep.pipeline, sweep.offsets, sweep.think_s, sweep.files)
+    if engine.run and own != (1, UNIFORM, 0, SHARED):
+        raise RefusalError(
+            f"the engine {name} has no --pipeline, no --offsets, no --think and no --files"
+        )
     if any(sweep.background) and not engine.open_async:
         raise RefusalError(f"the engine {name} has no tasks, so none in the --background")
     if engine.open_async and not set(engine.loops) & set(sweep.loops):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncuring.benchmark import dataset
+from asyncuring.benchmark import files
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import NO_LOOP
 from asyncuring.benchmark.refusal import RefusalError
@@ -38,6 +38,7 @@ class Sweep:
     offsets: str
     read_share: float
     think_s: float
+    files: str
     engines: tuple[str, ...]
     loops: tuple[str, ...]
     loops_per_trial: int
@@ -69,6 +70,7 @@ class Sweep:
             if options["read_share"] is None
             else options["read_share"],
             think_s=options["think"] or 0.0,
+            files=options["files"],
             engines=options["engines"] or default_engines(workload, background=any(background)),
             loops=options["loop"],
             loops_per_trial=options["loops"],
@@ -105,15 +107,20 @@ class Sweep:
         """Return all that was asked for, as a line of the records file."""
         return {"kind": KIND, **asdict(self)}
 
-    @property
-    def path(self) -> Path:
-        """The file that is read or overwritten."""
-        return dataset.path_of(
+    def path(self, clients: int, background: int) -> Path:
+        """Return the file, or the folder, of the trials with so many clients."""
+        return files.path_of(
             Path(self.directory),
-            overwritten=WORKLOADS[self.workload].writes,
+            workload=self.workload,
+            files=self.files,
+            clients=clients + background,
             block_size=self.block_size,
             file_size=self.file_size,
         )
+
+    def one_for_each_path(self) -> dict[str, Trial]:
+        """Return a trial for each file or folder that the trials need."""
+        return {trial.path: trial for trial in self.trials()}
 
     def contenders(self) -> list[tuple[str, str]]:
         """Return each engine with each loop that it runs on."""
@@ -141,7 +148,8 @@ class Sweep:
                     offsets=self.offsets,
                     read_share=self.read_share,
                     think_s=self.think_s,
-                    path=str(self.path),
+                    files=self.files,
+                    path=str(self.path(clients, background)),
                     block_size=self.block_size,
                     file_size=self.file_size,
                     direct=self.direct,

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncuring.benchmark import dataset, terminal
+from asyncuring.benchmark import files, terminal
 from asyncuring.benchmark.host import host_record, mount_facts
 from asyncuring.benchmark.limits import raise_limits
 from asyncuring.benchmark.places import refuse_out, refuse_places
@@ -91,7 +91,7 @@ def fill(sweeps: Sequence[Sweep]) -> int:
         _fill_files(sweeps)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    for path in sorted({sweep.path for sweep in sweeps}):
+    for path in sorted({path for sweep in sweeps for path in sweep.one_for_each_path()}):
         terminal.console.print(f"{path} is ready", soft_wrap=True)
     return 0
 
@@ -156,14 +156,12 @@ def _work(sweeps: Sequence[Sweep], out: Path, host: Record, done: set[str]) -> i
 
 
 def _fill_files(sweeps: Iterable[Sweep]) -> None:
-    files = {sweep.path: sweep for sweep in sweeps}
+    trials = {path: one for sweep in sweeps for path, one in sweep.one_for_each_path().items()}
     with terminal.progress_bar() as bar:
-        total = sum(sweep.file_size for sweep in files.values())
+        total = sum(trial.file_size for trial in trials.values())
         step = bar.add_task("filling the files, or checking them (MiB)", total=total / MIB)
-        for path, sweep in files.items():
-            dataset.ensure_file(
-                path, sweep.file_size, sweep.block_size, lambda done: bar.advance(step, done / MIB)
-            )
+        for trial in trials.values():
+            files.ensure(trial, lambda done: bar.advance(step, done / MIB))
 
 
 def _run_trials(trials: Sequence[Trial], out: Path) -> None:

@@ -56,6 +56,10 @@ class Workload:
     """Whether the file is another one afterwards."""
     in_order: bool = False
     """Each lane goes through a stretch of the file that is its own, again and again."""
+    small_files: bool = False
+    """Each block is a file."""
+    one_log: bool = False
+    """All clients append to one file, and the engine knows where."""
     read_share: float = 1.0
     """Of its ops, what part reads."""
 
@@ -86,6 +90,9 @@ SEQUENTIAL_READ = "sequential-read"
 MIX = "mix"
 WRITE = "write"
 READ_MANY = "read-many"
+SMALL_FILES = "small-files"
+LOG_APPEND = "append"
+LOG_APPEND_GROUP = "append-group"
 
 WORKLOADS = {
     READ: Workload(
@@ -112,6 +119,29 @@ WORKLOADS = {
         compose=_mix,
         writes=True,
         read_share=0.7,
+    ),
+    LOG_APPEND: Workload(
+        summary="each client appends to a log of its own, a block and an fdatasync per await",
+        ops=(APPEND,),
+        compose=attrgetter(APPEND),
+        writes=True,
+        in_order=True,
+        read_share=0.0,
+    ),
+    LOG_APPEND_GROUP: Workload(
+        summary="all clients append to one log, and those that come at once share the fdatasync",
+        ops=(APPEND_GROUPED,),
+        compose=attrgetter(APPEND_GROUPED),
+        writes=True,
+        in_order=True,
+        one_log=True,
+        read_share=0.0,
+    ),
+    SMALL_FILES: Workload(
+        summary="open, read and close files of one block, in random order",
+        ops=(READ_FILE,),
+        compose=attrgetter(READ_FILE),
+        small_files=True,
     ),
     READ_MANY: Workload(
         summary="random reads, a batch of blocks per await",
