@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from asyncuring.benchmark.records import read_records
 from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.runner import run_in_fresh_process
 from asyncuring.benchmark.system_calls import SystemCalls, refuse_without_strace, traced
+from tests.benchmark.small import BLOCK_SIZE, BLOCKS, run_benchmark
 
 if TYPE_CHECKING:
     from asyncuring.benchmark.trial import Trial
 
 REFUSED = """
+from asyncuring.benchmark.records import read_records
 from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.system_calls import refuse_without_strace
 try:
@@ -112,3 +116,28 @@ def test_a_missing_strace_is_refused() -> None:
         check=True,
     )
     assert finished.stdout.startswith("--system-calls: strace is not installed; install it with: ")
+
+
+@pytest.mark.usefixtures("strace")
+def test_a_sweep_ends_with_the_marked_pass(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    finished = run_benchmark(
+        *("--system-calls", "--engines", "blocking", "--clients", 2, "--ops-per-client", 20),
+        *("--file-size", BLOCKS * BLOCK_SIZE, "--dir", files, "--out", out, "--repeat", 2),
+    )
+    assert finished.returncode == 0, finished.stderr
+    trials = [record for record in read_records(out) if record["kind"] == "trial"]
+    assert [record["trial"]["traced"] for record in trials] == [False, False, True]
+    assert trials[-1]["system_calls"]["preadv2"]["calls"] == 4096
+    with (out / "totals.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["repeats"], row["ops"]) == ("2", "40")
+
+
+def test_a_background_has_no_marked_pass(files: Path, tmp_path: Path) -> None:
+    refused = run_benchmark(
+        *("--system-calls", "--background", 8, "--engines", "null", "--dir", files),
+        *("--out", tmp_path / "out"),
+    )
+    assert refused.returncode == 2
+    assert "--system-calls has fixed work, but a --background never ends" in refused.stderr

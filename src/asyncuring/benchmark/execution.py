@@ -47,6 +47,9 @@ def execute(trial: Trial) -> Record:
     if checks and workload.writes and not workload.one_log:
         # Nobody is to blame for what a trial before left broken.
         files.ensure(trial, lambda _: None)
+    if trial.memory_limit is not None:
+        # What is cached counts where it was read first.
+        files.drop_from_cache(trial)
     if not trial.direct:
         files.warm(trial)
     resident_before = files.resident_fraction(trial)

@@ -136,6 +136,12 @@ def _fill_small(trial: Trial, progress: Progress) -> None:
     Path(unfinished.path).rename(trial.path)
 
 
+def drop_from_cache(trial: Trial) -> None:
+    """Have nothing of any file in the page cache."""
+    for path in all_of(trial):
+        dataset.drop_from_cache(path)
+
+
 def warm(trial: Trial) -> None:
     """Read all files into the page cache."""
     for path in all_of(trial):

@@ -49,6 +49,8 @@ def _refuse_memory(sweep: Sweep) -> None:
     memory = _memory()
     if memory is None:
         return
+    if sweep.memory_limit is not None:
+        memory = min(memory, sweep.memory_limit)
     clients = max(sweep.clients) + max(sweep.background)
     buffers = clients * sweep.pipeline * sweep.batch * sweep.block_size
     if buffers > memory:
@@ -56,10 +58,12 @@ def _refuse_memory(sweep: Sweep) -> None:
             f"{clients} clients need {buffers // MIB} MiB for their buffers, {memory // MIB} MiB"
             " are to be had; ask for fewer --clients or a smaller --block-size"
         )
-    if not sweep.direct and sweep.file_size + buffers > memory:
+    if sweep.direct or sweep.memory_limit is not None:
+        return
+    if sweep.file_size + buffers > memory:
         raise RefusalError(
             f"--file-size is {sweep.file_size // MIB} MiB, more than the {memory // MIB} MiB of"
-            " memory that could cache it; choose a smaller one, or --direct"
+            " memory that could cache it; choose a smaller one, --direct, or a --memory-limit"
         )
 
 

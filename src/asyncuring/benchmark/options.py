@@ -169,6 +169,20 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             help="of all files together",
         ),
         Option(name="direct", help="go past the page cache, with O_DIRECT"),
+        Option(
+            name="memory-limit",
+            parse=quantities.size,
+            metavar="SIZE",
+            help="what a trial may have of memory, the page cache it fills included, in a cgroup"
+            " of its own; default: no limit",
+        ),
+    ),
+    "what else": (
+        Option(
+            name="system-calls",
+            help="afterwards count the system calls of each kind of trial, with strace, in a trial"
+            " of its own of which nothing is timed",
+        ),
     ),
     "how long": (
         Option(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from asyncuring.benchmark import dataset
 from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import refuse_missing_loop
+from asyncuring.benchmark.memory_limit import refuse_without_memory_limit
 from asyncuring.benchmark.refusal import RefusalError
+from asyncuring.benchmark.system_calls import refuse_without_strace
 from asyncuring.benchmark.workload import MIX, PER_CLIENT, READ_MANY, SHARED, UNIFORM, WORKLOADS
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def refuse(sweep: Sweep) -> None:
         refuse_missing_loop(loop)
     _refuse_work(sweep)
     _refuse_asking(sweep)
+    _refuse_meters(sweep)
     for name in sweep.engines:
         _refuse_engine(name, sweep)
 
@@ -63,6 +66,16 @@ def _refuse_asking(sweep: Sweep) -> None:
         raise RefusalError(f"a file has {places} blocks, too few for {lanes} ops in flight")
     if sweep.duration_s is not None and sweep.think_s >= sweep.duration_s:
         raise RefusalError("--think is as long as the --duration")
+
+
+def _refuse_meters(sweep: Sweep) -> None:
+    """Refuse what this machine does not let us count, or limit."""
+    if sweep.system_calls:
+        if any(sweep.background):
+            raise RefusalError("--system-calls has fixed work, but a --background never ends")
+        refuse_without_strace()
+    if sweep.memory_limit is not None:
+        refuse_without_memory_limit(sweep.memory_limit)
 
 
 def _refuse_engine(name: str, sweep: Sweep) -> None:

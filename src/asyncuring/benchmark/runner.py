@@ -14,10 +14,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark import execution
+from asyncuring.benchmark.memory_limit import MemoryLimitError, memory_limit
 from asyncuring.benchmark.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TextIO
 
     from asyncuring.benchmark.recording import Record
@@ -62,10 +63,23 @@ def longest_s(trial: Trial) -> float:
 
 def run_in_fresh_process(trial: Trial) -> Record:
     """Run one trial and return its record; a failure is a record with ``error`` set."""
+    if trial.memory_limit is None:
+        return _run(trial, TRIAL_COMMAND)
+    try:
+        with memory_limit(trial.memory_limit) as limited:
+            record = _run(trial, limited.command(TRIAL_COMMAND))
+            if record["error"] and limited.was_too_small:
+                return _failed(trial, f"{trial.memory_limit} bytes of memory are too few for it")
+    except MemoryLimitError as error:
+        return _failed(trial, describe(error))
+    return record
+
+
+def _run(trial: Trial, command: Sequence[str]) -> Record:
     limit_s = longest_s(trial)
     # In a session of its own: Ctrl-C is for the sweep, which ends the trial with all it started.
     with subprocess.Popen(
-        TRIAL_COMMAND,
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,6 +11,7 @@ from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import NO_LOOP
 from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.runner import shuffled
+from asyncuring.benchmark.system_calls import traced
 from asyncuring.benchmark.trial import Trial
 from asyncuring.benchmark.workload import READ_MANY, WORKLOADS
 
@@ -48,9 +49,11 @@ class Sweep:
     block_size: int
     file_size: int
     direct: bool
+    memory_limit: int | None
     duration_s: float | None
     ops_per_client: int | None
     verify: bool
+    system_calls: bool
     repeats: int
     seed: int
     directory: str
@@ -80,9 +83,11 @@ class Sweep:
             block_size=options["block_size"],
             file_size=options["file_size"],
             direct=options["direct"],
+            memory_limit=options["memory_limit"],
             duration_s=None if fixed_work else options["duration"] or DURATION_S,
             ops_per_client=options["ops_per_client"],
             verify=options["verify"],
+            system_calls=options["system_calls"],
             repeats=options["repeat"],
             seed=options["seed"],
             directory=str(directory.absolute()),
@@ -132,8 +137,8 @@ class Sweep:
         ]
 
     def trials(self) -> list[Trial]:
-        """Return all trials, in the order in which they are to be run."""
-        return shuffled(
+        """Return all trials, in the order in which they are to be run; the marked pass is last."""
+        timed = shuffled(
             (
                 Trial(
                     engine=engine,
@@ -153,6 +158,7 @@ class Sweep:
                     block_size=self.block_size,
                     file_size=self.file_size,
                     direct=self.direct,
+                    memory_limit=self.memory_limit,
                     duration_s=self.duration_s,
                     ops_per_client=self.ops_per_client,
                     verify=self.verify,
@@ -166,6 +172,7 @@ class Sweep:
             ),
             self.seed,
         )
+        return [*timed, *(traced(timed) if self.system_calls else ())]
 
 
 def default_engines(workload: str, *, background: bool = False) -> tuple[str, ...]:
