@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncuring.benchmark.engines import ENGINES
-from asyncuring.benchmark.report.labels import apart, log_ticks, short
+from asyncuring.benchmark.report.labels import apart, log_ticks, short, spaced
 from asyncuring.benchmark.report.palette import CEILING, HUES, INKS, MUTED, PAPER, TEXT, styles
 
 CONTRAST_MIN = 4.5
@@ -60,6 +60,11 @@ def test_ticks_are_round_and_never_too_few() -> None:
     assert log_ticks(5, 12_000) == [10, 100, 1000, 10_000]
     assert log_ticks(4, 110) == [5, 10, 20, 50, 100]
     assert log_ticks(3, 9) == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_numbers_that_would_overlap_are_left_out_but_for_the_last() -> None:
+    assert spaced([1, 8, 64, 400, 500], 2) == [True, True, True, False, True]
+    assert spaced([7], 2) == [True]
 
 
 def test_ticks_are_short() -> None:

@@ -18,6 +18,7 @@ from asyncuring.benchmark.report.charts import sections_of
 from asyncuring.benchmark.report.tables import tables_of
 from asyncuring.benchmark.report.totals import summarise
 from tests.benchmark.made_records import interval, record
+from tests.benchmark.small import run_benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -249,6 +250,38 @@ def test_the_harness_is_held_against_an_await_that_records_nothing(tmp_path: Pat
 
 def test_without_the_two_engines_the_page_says_how_to_measure_the_harness(page: Page) -> None:
     assert "takes the engines null and bare" in words(page.sections["harness"])
+
+
+def test_a_difference_of_less_than_one_in_a_hundred_is_nobodys_win(tmp_path: Path) -> None:
+    records = [
+        record([ops + repeat], engine=engine, repeat=repeat)
+        for engine, ops in (("asyncuring", 100_000), ("blocking", 100_500), ("urio", 102_000))
+        for repeat in range(3)
+    ]
+    page = Page((write(tmp_path, records) / "report.html").read_text(encoding="utf-8"))
+    ahead, behind = words(page.sections["ahead"]).split("asyncuring wins")
+    assert "urio 1.02 throughput" in ahead
+    assert "blocking" not in ahead
+    assert "against" not in behind
+
+
+def test_the_terminal_has_the_harness_and_ranks(tmp_path: Path) -> None:
+    bare = [record([700], engine="bare", repeat=n, seconds=1.0) for n in range(3)]
+    for one in bare:
+        one["clients"][0] |= {"latency_histogram": [], "latency_ns_max": None}
+    others = [
+        record([ops], engine=engine, repeat=n, seconds=1.0)
+        for engine, ops in (("null", 500), ("asyncuring", 300), ("blocking", 200))
+        for n in range(3)
+    ]
+    write(tmp_path, [HOST, *bare, *others])
+    finished = run_benchmark("report", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    text = words(finished.stdout)
+    assert "harness: asyncio, 1 clients: null 2000.00 us per op, bare 1428.57: 1.40 times" in text
+    assert "1 bare asyncio 700" in text
+    assert "asyncuring asyncio 1 300" in text
+    assert "blocking asyncio 2 200" in text
 
 
 @pytest.mark.parametrize("count", [1, 15])

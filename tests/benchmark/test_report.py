@@ -154,7 +154,7 @@ def test_what_nobody_recorded_is_empty() -> None:
 
 def test_a_marked_pass_tells_of_system_calls_alone() -> None:
     calls = {"io_uring_enter": {"calls": 30, "errors": 0}, "futex": {"calls": 10, "errors": 2}}
-    traced = record([10], traced=True) | {"system_calls": calls}
+    traced = record([10], traced=True, duration_s=None, ops_per_client=10) | {"system_calls": calls}
     (row,) = totals_of(record([100]), traced)
     assert (row.repeats, row.ops) == (1, 100)
     assert (row.system_calls_per_op, row.io_uring_enter_per_op) == (4, 3)

@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from asyncuring.benchmark.report.labels import apart, log_ticks, short
+from asyncuring.benchmark.report.labels import apart, log_ticks, short, spaced
 from asyncuring.benchmark.report.palette import LINES, MUTED, PAPER, TEXT, styles
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WIDTH = 4.6
 """Inches, as all sizes here. Narrow: a page sets plots side by side, a telephone one by one."""
+PLOT_WIDTH_MIN = 2.5
+"""Long names make a picture wider than that."""
 PLOT_HEIGHT = 2.7
 ABOVE, BELOW, LEFT, RIGHT = 0.55, 0.5, 0.5, 0.12
 LINE_HEIGHT = 0.165
@@ -39,6 +41,9 @@ FONT_POINTS = 8.5
 PIXELS_PER_INCH = 160
 
 PERCENTILE_TICKS = (50, 90, 99, 99.9, 99.99, 99.999)
+
+TICKS_APART = 0.16
+"""What part of the axis a number of clients takes; where two would overlap one has no number."""
 
 MARKED_POINTS_MAX = 24
 """With more, markers would cover the line."""
@@ -97,16 +102,17 @@ def draw(chart: Chart) -> Picture:
 def _axes(figure: Figure, chart: Chart, *, left: float, right: float, height: float) -> Axes:
     """Return the place to plot; title and unit stand above it, so that nobody tilts his head."""
     whole = ABOVE + height + BELOW
-    figure.set_size_inches(WIDTH, whole)
-    plot = (left / WIDTH, BELOW / whole, (WIDTH - left - right) / WIDTH, height / whole)
+    width = max(WIDTH, left + PLOT_WIDTH_MIN + right)
+    figure.set_size_inches(width, whole)
+    plot = (left / width, BELOW / whole, (width - left - right) / width, height / whole)
     axes = figure.add_axes(plot)
     figure.text(
-        *(0.06 / WIDTH, 1 - 0.2 / whole, chart.title),
+        *(0.06 / width, 1 - 0.2 / whole, chart.title),
         color=TEXT.light,
         fontsize=FONT_POINTS + 1.5,
         fontweight="bold",
     )
-    figure.text(0.06 / WIDTH, 1 - 0.4 / whole, chart.y_label, color=MUTED.light)
+    figure.text(0.06 / width, 1 - 0.4 / whole, chart.y_label, color=MUTED.light)
     return axes
 
 
@@ -175,7 +181,7 @@ def _label_lines(
         # All end in the same point: the fairest stands above.
         wanted = [2 * fmean(one.ys) / 100 for one in chart.series]
     # In fractions of the plot's width, which is what the axes count in.
-    width = WIDTH - LEFT - right
+    width = max(WIDTH - LEFT - right, PLOT_WIDTH_MIN)
     for one, end, place in zip(
         chart.series, ends, apart(wanted, LINE_HEIGHT / height), strict=True
     ):
@@ -214,8 +220,10 @@ def _scale_x(axes: Axes, chart: Chart) -> None:
         axis.set_major_formatter(FuncFormatter(lambda _, at: f"{ticks[at]:g}"))
     elif chart.x_scale == "clients":
         axes.set_xscale("log", base=2)
-        axis.set_major_locator(FixedLocator(sorted({x for one in chart.series for x in one.xs})))
-        axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        counts = sorted({x for one in chart.series for x in one.xs})
+        shown = spaced(counts, (counts[-1] / counts[0]) ** TICKS_APART)
+        axis.set_major_locator(FixedLocator(counts))
+        axis.set_major_formatter(FuncFormatter(lambda x, at: f"{x:g}" if shown[at] else ""))
     elif chart.x_scale == "linear":
         axis.set_major_locator(MaxNLocator(5, integer=True))
     else:

@@ -40,6 +40,15 @@ def _lowest(group: Sequence[float], gap: float) -> float:
     return max(0.0, min(middle - extent / 2, 1 - extent))
 
 
+def spaced(values: Sequence[float], times: float) -> list[bool]:
+    """Return which of the growing values are so many times the one before; the last always is."""
+    kept: list[float] = []
+    for value in reversed(values):
+        if not kept or value * times <= kept[-1]:
+            kept.append(value)
+    return [value in kept for value in values]
+
+
 def log_ticks(low: float, high: float) -> list[float]:
     """Return round numbers from low to high: powers of ten, more if those are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -100,7 +100,7 @@ class Part:
                     verdict: sum(
                         one.loop == loop and one.verdict == verdict for one in self.comparisons
                     )
-                    for verdict in ("behind", "ahead", "noise")
+                    for verdict in ("behind", "ahead", "open")
                 },
             )
             for loop in loops

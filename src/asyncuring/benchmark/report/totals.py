@@ -135,7 +135,7 @@ def summarise(records: Sequence[Record]) -> list[Summary]:
     """Return what the timed trials came to: by setting, then clients, engine and loop."""
     traced = _traced(records)
     summaries = [
-        _summary(combination, repeats, traced.get(combination))
+        _summary(combination, repeats, traced.get(_of_any_amount(combination)))
         for combination, repeats in by_combination(records).items()
     ]
     places = _ranks(summaries)
@@ -172,12 +172,17 @@ def _ranks(summaries: Iterable[Summary]) -> dict[Combination, Rank]:
 
 
 def _traced(records: Iterable[Record]) -> dict[Combination, Figures]:
-    """Return what the marked passes told of system calls."""
+    """Return what the marked passes told of system calls, which have an amount of their own."""
     return {
-        combination_of(record): system_calls_of(record)
+        _of_any_amount(combination_of(record)): system_calls_of(record)
         for record in records
         if record["kind"] == "trial" and record["error"] is None and record.get("system_calls")
     }
+
+
+def _of_any_amount(combination: Combination) -> Combination:
+    setting = combination.setting._replace(duration_s=None, ops_per_client=None)
+    return combination._replace(setting=setting)
 
 
 def _summary(combination: Combination, records: list[Record], traced: Figures | None) -> Summary:

@@ -22,6 +22,10 @@ OURS = "asyncuring"
 """The engine that is compared with all others: the library as it comes."""
 
 
+LEAST_TIMES = 1.01
+"""A smaller difference is nobody's win, however surely the repeats show it."""
+
+
 class Criterion(NamedTuple):
     """A column of totals.csv by which one engine is ahead of another."""
 
@@ -71,9 +75,9 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``ahead``, ``behind`` or ``noise``, as the rival stands to ours."""
-        if not self.certain:
-            return "noise"
+        """``ahead``, ``behind`` or ``open``, as the rival stands to ours."""
+        if not self.certain or 1 / LEAST_TIMES < self.times < LEAST_TIMES:
+            return "open"
         return "ahead" if self.times > 1 else "behind"
 
 
