@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 import asyncuring
 from asyncuring import open_file
 from asyncuring._inline import InlineReads
-from tests.running import CancelledTaskError, Task, gather
+from tests.running import LOOPS, CancelledTaskError, Task, gather
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from asyncuring import UringFile
     from asyncuring._handle import CachedReads
     from asyncuring._runtime import DriverName
     from tests.running import Run
@@ -220,5 +222,29 @@ def test_other_ways_of_cached_reads_are_refused(run: Run, driver: DriverName, ca
     async def main() -> None:
         with pytest.raises(ValueError, match="'auto', 'inline' or 'ring', not 'sometimes'"):
             await open_file(cached, driver=driver, cached_reads="sometimes")  # type: ignore[call-overload]
+
+    run(main)
+
+
+def test_reads_without_the_driver_are_counted_by_class(
+    run: Run, driver: DriverName, cached: Path
+) -> None:
+    """Also those of a loop that is gone."""
+    compaction = asyncuring.IoClass("compaction")
+
+    async def read(uring_file: UringFile) -> None:
+        await uring_file.read_at(bytearray(BLOCK), 0)
+        with compaction:
+            await uring_file.read_at(bytearray(BLOCK), 0)
+
+    async def main() -> None:
+        async with await open_file(cached, driver=driver, cached_reads="inline") as uring_file:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(LOOPS["asyncio"], read, uring_file).result()
+            with compaction:
+                await read(uring_file)
+            now = asyncuring.statistics().drivers[0]
+            assert now.inline_reads_by_class == {"default": 1, "compaction": 3}
+            assert now.inline_reads == 4
 
     run(main)

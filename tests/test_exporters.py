@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 
 async def some_operations(file: Path, driver: DriverName, look: Callable[[], None]) -> None:
-    """Five reads, a failing write and a sync; then `look`, while the driver runs."""
+    """Five reads, a failing write and an inline read; then `look`, while the driver runs."""
     async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
         for _ in range(5):
             await uring_file.read_at(bytearray(100), 0)
         with pytest.raises(OSError, match="Bad file descriptor"):
             await uring_file.write_at(b"y", 0)
+        async with await open_file(file, driver=driver, cached_reads="inline") as inline:
+            await inline.read_at(bytearray(100), 0)
         look()
 
 
@@ -65,7 +67,9 @@ def test_prometheus(run: Run, driver: DriverName, file: Path) -> None:
         assert value("asyncuring_operations_waiting", reads) == 0
         of_driver = {"driver": driver}
         (now,) = asyncuring.statistics().drivers
-        assert value("asyncuring_submitted_total", of_driver) == now.ops_submitted == 7
+        assert value("asyncuring_submitted_total", of_driver) == now.ops_submitted == 9
+        of_class = {**of_driver, "io_class": "default"}
+        assert value("asyncuring_inline_reads_total", of_class) == 1
         assert value("asyncuring_loops", of_driver) == 1
         assert value("asyncuring_spin_time_seconds_total", of_driver) is not None
 
@@ -123,7 +127,9 @@ def test_opentelemetry(run: Run, driver: DriverName, file: Path) -> None:
             (labels(driver, "write", errno="EBADF"), 1)
         ]
         assert (reads, 0) in points["asyncuring.operations.in_flight"]
-        assert points["asyncuring.submitted"] == [({"driver": driver}, 7)]
+        assert points["asyncuring.submitted"] == [({"driver": driver}, 9)]
+        inline = {"driver": driver, "io_class": "default"}
+        assert points["asyncuring.inline.reads"] == [(inline, 1)]
         histogram = kernel_seconds("read")
         assert (reads, histogram.seconds) in points["asyncuring.operation.kernel"]
         found = {

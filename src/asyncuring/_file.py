@@ -96,12 +96,12 @@ class UringFile(FileVectors):
         if (
             (account.proactor.is_calm or self._inline_always)
             and self._inline_reads is not None
-            and not current_class().has_rates
+            and not (io_class := current_class()).has_rates
         ):
             count = self._inline_reads.try_read(account.read_cached, self._fd, pin, off)
             if count >= 0:
                 del pin
-                await account.proactor.take_turns()
+                await account.proactor.take_turns(io_class.number)
                 return count
         length = len(pin)
         opcode = _READ if length < LARGE else self._sides.large_read_opcode(account.proactor)

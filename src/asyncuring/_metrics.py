@@ -67,12 +67,17 @@ def _errors(driver: DriverStatistics) -> Iterator[tuple[Labels, float]]:
             yield {**labels_of(driver, operation), "errno": name}, count
 
 
+def _inline_reads(driver: DriverStatistics) -> Iterator[tuple[Labels, float]]:
+    for io_class, count in driver.inline_reads_by_class.items():
+        yield {"driver": driver.driver, "io_class": io_class}, count
+
+
 COUNTERS = (
     _of_operations("operations", "1", "Operations done, those that failed included.", "count"),
     _of_operations("operation.bytes", "By", "Bytes transferred by operations.", "bytes"),
     Metric("operation.errors", "1", "Operations that failed, by errno.", _errors),
     _of_driver("submitted", "1", "Operations handed to the driver.", "ops_submitted"),
-    _of_driver("inline.reads", "1", "Reads done in the calling thread.", "inline_reads"),
+    Metric("inline.reads", "1", "Reads done in the calling thread.", _inline_reads),
     _of_driver("beside", "1", "Operations of native threads beside the ring.", "ops_beside"),
     _of_driver("enters", "1", "Calls of io_uring_enter(2).", "enters"),
     _of_driver("wakeups", "1", "Times a thread of the driver was woken.", "wakeups"),

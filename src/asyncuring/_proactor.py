@@ -12,7 +12,7 @@ the depth stays in the backlog (`_flows`): first in, first out, which is what ma
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -91,7 +91,7 @@ class Proactor:
         self._retired = False
         self._on_retired: Callable[[Proactor], object] | None = None
         self.ops_submitted = 0
-        self.inline_reads = 0
+        self.inline_reads: defaultdict[int, int] = defaultdict(int)  # by number of the class
         self.is_calm = True  # as of the last tick, or the last read that was done inline
         self.routes: dict[tuple[str, int], Route] = {}  # kept here for its files
         self.afterwards: set[Callable[[], object]] = set()  # called once, after the next tick
@@ -117,9 +117,9 @@ class Proactor:
 
     # -- reads that need no port
 
-    async def take_turns(self) -> None:
+    async def take_turns(self, class_number: int) -> None:
         """Let other tasks run, after a read that was done inline."""
-        self.inline_reads += 1
+        self.inline_reads[class_number] += 1
         self._taking_turns += 1
         self._look_whether_calm()
         try:

@@ -107,6 +107,7 @@ class DriverStatistics:
         loops: event loops that have a port with it.
         ops_submitted: operations handed to it.
         inline_reads: reads that the page cache served in the calling thread, without the driver.
+        inline_reads_by_class: the same, by the name of their class.
         ops_beside: operations that native threads carried out beside the ring: writes (see
             `routes`), large reads, and what the kernel's ring does not have (file locks, say).
         in_flight: operations that it has now.
@@ -130,6 +131,7 @@ class DriverStatistics:
     loops: int
     ops_submitted: int
     inline_reads: int
+    inline_reads_by_class: Mapping[str, int]
     ops_beside: int
     in_flight: int
     backlog: int
@@ -220,12 +222,17 @@ def statistics() -> Statistics:
 def _of(leased: LeasedDriver) -> DriverStatistics:
     proactors = list(leased.proactors.values())
     counters = leased.driver.counters()
+    inline_reads = Counter(leased.inline_reads_before)
+    for proactor in proactors:
+        inline_reads.update(proactor.inline_reads.copy())
+    names = class_names()
     return DriverStatistics(
         driver=leased.name,
         reason=leased.reason,
         loops=len(proactors),
         ops_submitted=leased.ops_submitted_before + sum(p.ops_submitted for p in proactors),
-        inline_reads=leased.inline_reads_before + sum(p.inline_reads for p in proactors),
+        inline_reads=inline_reads.total(),
+        inline_reads_by_class={names[number]: count for number, count in inline_reads.items()},
         ops_beside=counters.beside,
         in_flight=sum(p.in_flight for p in proactors),
         backlog=sum(p.flows.waiting() for p in proactors),

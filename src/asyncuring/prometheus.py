@@ -15,10 +15,11 @@ The metrics, each with the label ``driver``:
   gauges ``asyncuring_operations_in_flight`` and ``asyncuring_operations_waiting``, and the
   histograms ``asyncuring_operation_backlog_seconds``, ``…_kernel_seconds`` and ``…_loop_seconds``,
   with a classic bucket for each power of two from 1 us to 69 s;
-* of drivers: ``asyncuring_submitted_total``, ``asyncuring_inline_reads_total``,
-  ``asyncuring_beside_total``, ``asyncuring_enters_total``, ``asyncuring_wakeups_total``,
-  ``asyncuring_rings_total``, ``asyncuring_spins_total``, ``asyncuring_spin_time_seconds_total`` and
-  the gauge ``asyncuring_loops``.
+* of reads that no driver had, with the label ``io_class``: ``asyncuring_inline_reads_total``;
+* of drivers: ``asyncuring_submitted_total``, ``asyncuring_beside_total``,
+  ``asyncuring_enters_total``, ``asyncuring_wakeups_total``, ``asyncuring_rings_total``,
+  ``asyncuring_spins_total``, ``asyncuring_spin_time_seconds_total`` and the gauge
+  ``asyncuring_loops``.
 
 `Statistics` explains the numbers. A driver that stops, with its last file, takes its counters
 along: the next one begins at 0, which ``rate()`` knows to handle.
