@@ -19,7 +19,7 @@ import pytest
 
 from asyncuring import DriverUnavailableError
 from asyncuring._runtime import DriverName
-from asyncuring.benchmark.engines.null import engine
+from asyncuring.benchmark.engines import ENGINES
 from asyncuring.benchmark.loops import LOOPS
 from asyncuring.benchmark.trial import Trial
 
@@ -36,6 +36,8 @@ CLIENTS = 32
 
 ROUNDS = 3
 """Event loops that are started for each part, one after the other."""
+
+NULL = ENGINES["null"]
 
 SLICES = 12
 """Of the part, and as many of the null await, in each of these loops."""
@@ -96,9 +98,9 @@ class Ruler:
 @asynccontextmanager
 async def null_await(loop: str, clients: int) -> AsyncIterator[Slice]:
     """Prepare the null await of so many clients at once: a part like any other."""
-    assert engine.open_async is not None
+    assert NULL.open_async is not None
     awaits = awaits_of(clients)
-    async with engine.open_async(_null_trial(loop)) as ops:
+    async with NULL.open_async(_null_trial(loop)) as ops:
         buf = mmap.mmap(-1, BLOCK_SIZE)
         at: Any = ops.read_at
 
@@ -137,7 +139,7 @@ async def spend(loop: str, clients: int, ops: int, client: AsyncMain) -> float:
 
 def _null_trial(loop: str) -> Trial:
     return Trial(
-        engine=engine.name,
+        engine=NULL.name,
         loop=loop,
         clients=CLIENTS,
         path=os.devnull,

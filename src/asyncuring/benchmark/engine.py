@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from asyncuring.benchmark.recording import Record
+    from asyncuring.benchmark.requirement import Package, Program
     from asyncuring.benchmark.trial import Trial
     from asyncuring.benchmark.workload import Ops
 
@@ -36,7 +37,8 @@ class Engine:
     open_sync: Callable[[Trial], AbstractContextManager[Ops]] | None = None
     """Open the trial's file for clients that are threads."""
     run: Callable[[Trial], Record] | None = None
-    """Do the whole work outside of this process; return what `execution.execute` returns."""
+    """Do the whole work without the clients of this package; return what
+    `execution.execute` returns."""
     background: Callable[[], AbstractContextManager[object]] = nullcontext
     """What a client of the background is in while it works."""
     details: Callable[[], dict[str, Any]] | None = None
@@ -46,9 +48,15 @@ class Engine:
     workloads: tuple[str, ...] | None = None
     """With ``run`` alone, which has no ops: what it does."""
     loops: tuple[str, ...] = (*ASYNCIO_LOOPS, "trio")
-    """Where it runs, if its clients are tasks."""
+    """Where it runs; none if it needs no loop."""
     reads: bool = True
     """False if buffers stay as they are, so that there is nothing to verify."""
+    direct: bool = True
+    """Whether it can go past the page cache; what chooses where its bytes lie cannot."""
+    requires: Package | Program | None = None
+    """What has to be installed for it, beyond the loops."""
+    notes: str = ""
+    """What users should know of it: what it cannot do, and what it does badly."""
     by_default: bool = True
     """False if a sweep has it only where it is asked for by name."""
 
@@ -57,3 +65,7 @@ class Engine:
         if self.workloads is not None:
             return workload in self.workloads
         return set(WORKLOADS[workload].ops) <= set(self.ops)
+
+    def missing(self) -> str | None:
+        """Return what has to be installed before it can run, with the remedy."""
+        return None if self.requires is None else self.requires.missing()

@@ -39,9 +39,15 @@ class NoOpError(Exception):
     """The window closed before there was anything to measure."""
 
 
+class NoDirectError(Exception):
+    """The engine would measure the page cache, or get EINVAL for its buffers."""
+
+
 def execute(trial: Trial) -> Record:
     """Run the trial and return its record; what goes wrong is raised."""
     engine = ENGINES[trial.engine]
+    if trial.direct and not engine.direct:
+        raise NoDirectError(f"{trial.engine} cannot go past the page cache")
     workload = WORKLOADS[trial.workload]
     checks = verification.checks_of(trial) if trial.verify and engine.reads else {}
     if checks and workload.writes and not workload.one_log:

@@ -24,7 +24,7 @@ def _engines() -> Table:
         table.add_row(
             engine.name,
             "yes" if engine.by_default else "",
-            ", ".join(engine.loops) if engine.open_async else NO_LOOP,
+            ", ".join(engine.loops) or NO_LOOP,
             "all" if len(workloads) == len(WORKLOADS) else ", ".join(workloads),
             engine.summary,
         )

@@ -52,6 +52,17 @@ def _run_uvloop(main: AsyncMain) -> None:
     uvloop.run(main())
 
 
+def _run_uringio(main: AsyncMain) -> None:
+    import uringio  # noqa: PLC0415 - optional
+
+    loop = uringio.UringioLoop()
+    try:
+        loop.run_until_complete(main())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
 def _run_trio(main: AsyncMain) -> None:
     import trio  # noqa: PLC0415 - optional
 
@@ -96,6 +107,10 @@ LOOPS = {
         "uvloop", _run_uvloop, _run_all_asyncio, asyncio.Event, asyncio.sleep, probing_asyncio
     ),
     "trio": Loop("trio", _run_trio, _run_all_trio, _new_trio_event, _trio_sleep, probing_trio),
+    # Of the package uringio, which runs on no other.
+    "uringio": Loop(
+        "uringio", _run_uringio, _run_all_asyncio, asyncio.Event, asyncio.sleep, probing_asyncio
+    ),
 }
 
 

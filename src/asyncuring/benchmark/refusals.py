@@ -81,14 +81,15 @@ def _refuse_meters(sweep: Sweep) -> None:
 def _refuse_engine(name: str, sweep: Sweep) -> None:
     """Refuse what this engine cannot do."""
     engine = ENGINES[name]
+    if sweep.direct and not engine.direct:
+        raise RefusalError(f"the engine {name} cannot go past the page cache with --direct")
     if not engine.does(sweep.workload):
         raise RefusalError(f"the engine {name} does no {sweep.workload}")
-    own = (sweep.pipeline, sweep.offsets, sweep.think_s, sweep.files)
-    if engine.run and own != (1, UNIFORM, 0, SHARED):
-        raise RefusalError(
-            f"the engine {name} has no --pipeline, no --offsets, no --think and no --files"
-        )
+    if engine.run and not engine.loops and (sweep.think_s or sweep.files != SHARED):
+        raise RefusalError(f"the engine {name} is another program; no --think and no --files")
     if any(sweep.background) and not engine.open_async:
         raise RefusalError(f"the engine {name} has no tasks, so none in the --background")
-    if engine.open_async and not set(engine.loops) & set(sweep.loops):
+    if engine.loops and not set(engine.loops) & set(sweep.loops):
         raise RefusalError(f"the engine {name} runs on {' and '.join(engine.loops)} alone")
+    if missing := engine.missing():
+        raise RefusalError(f"the engine {name} cannot run: {missing}")

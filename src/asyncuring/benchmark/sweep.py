@@ -132,7 +132,7 @@ class Sweep:
         return [
             (engine, loop)
             for engine in self.engines
-            for loop in (self.loops if ENGINES[engine].open_async else (NO_LOOP,))
+            for loop in (self.loops if ENGINES[engine].loops else (NO_LOOP,))
             if loop == NO_LOOP or loop in ENGINES[engine].loops
         ]
 

@@ -160,7 +160,7 @@ def _grouped(value: float) -> str:
 
 
 def _microseconds(value: float | None) -> str:
-    """Return three digits: nobody's latency is steadier than that. Bare awaits record none."""
+    """Return three digits: nobody's latency is steadier than that; nothing if it is unknown."""
     if value is None:
         return ""
     return f"{value:.1f}" if value < 100 else _grouped(value)  # noqa: PLR2004 - three digits

@@ -1,40 +1,45 @@
-"""The contenders, one file each. To add one: copy a neighbour, then name it in the table."""
+"""The contenders, one file each. To add one: copy `skeleton.py`, then name it in the table."""
 
 from __future__ import annotations
 
 from asyncuring.benchmark.engines import (
     aiofile,
+    aiofiles,
+    anyio,
+    asyncfiles,
     asyncuring,
-    asyncuring_classes,
-    asyncuring_ring,
-    asyncuring_threads,
-    asyncuring_uring_local,
+    bare,
     blocking,
     fio,
+    inline,
     null,
     pyaio,
     thread_pool,
     turbofile,
     uring_api,
+    uringio,
     urio,
 )
 
 ENGINES = {
-    module.engine.name: module.engine
+    engine.name: engine
     for module in (
         asyncuring,
-        asyncuring_ring,
-        asyncuring_uring_local,
-        asyncuring_classes,
-        asyncuring_threads,
         thread_pool,
         blocking,
+        inline,
         null,
+        bare,
         fio,
+        aiofiles,
+        anyio,
+        aiofile,
         turbofile,
+        asyncfiles,
         urio,
         pyaio,
-        aiofile,
         uring_api,
+        uringio,
     )
+    for engine in module.engines
 }

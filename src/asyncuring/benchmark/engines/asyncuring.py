@@ -1,10 +1,10 @@
-"""This library, with the driver that it chooses by itself."""
+"""This library: with the driver that it chooses by itself, with each by name, and with classes."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import Engine
@@ -22,7 +22,7 @@ from asyncuring.benchmark.workload import (
 if TYPE_CHECKING:
     import mmap
     from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from typing import Any
 
     from asyncuring.benchmark.trial import Trial
@@ -95,10 +95,65 @@ def statistics() -> dict[str, Any]:
     return dataclasses.asdict(asyncuring.statistics())
 
 
-engine = Engine(
-    name="asyncuring",
-    summary="asyncuring, default driver",
-    open_async=opener(),
-    details=statistics,
-    ops=OPS,
+def _background() -> AbstractContextManager[object]:
+    # Imported late, as the library is.
+    import asyncuring  # noqa: PLC0415
+
+    return asyncuring.IoClass("background", shares=10)
+
+
+def _engine(
+    name: str,
+    summary: str,
+    notes: str = "",
+    *,
+    by_default: bool = False,
+    background: Callable[[], AbstractContextManager[object]] = nullcontext,
+    **options: Any,
+) -> Engine:
+    return Engine(
+        name=name,
+        summary=f"asyncuring, {summary}",
+        notes=notes,
+        open_async=opener(**options),
+        background=background,
+        details=statistics,
+        ops=OPS,
+        by_default=by_default,
+    )
+
+
+engines = (
+    _engine(
+        "asyncuring",
+        "default driver",
+        "io_uring if it works here, else native threads",
+        by_default=True,
+    ),
+    _engine("asyncuring-uring", 'driver="uring"', "never falls back to threads", driver="uring"),
+    _engine(
+        "asyncuring-ring",
+        'cached_reads="ring"',
+        "no reads in the calling thread: the driver makes every copy",
+        cached_reads="ring",
+    ),
+    _engine(
+        "asyncuring-uring-local",
+        'driver="uring-local", cached_reads="ring"',
+        "a ring for each loop, and no thread",
+        driver="uring-local",
+        cached_reads="ring",
+    ),
+    _engine(
+        "asyncuring-threads",
+        'driver="threads"',
+        "what it is where io_uring is forbidden",
+        by_default=True,
+        driver="threads",
+    ),
+    _engine(
+        "asyncuring-classes",
+        "with --background in a class of a tenth of the shares",
+        background=_background,
+    ),
 )

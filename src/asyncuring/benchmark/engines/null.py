@@ -64,7 +64,12 @@ def _trio_op(result: object) -> Op:
     return op
 
 
-_OP = {"asyncio": _asyncio_op, "uvloop": _asyncio_op, "trio": _trio_op}
+_OP = {
+    "asyncio": _asyncio_op,
+    "uvloop": _asyncio_op,
+    "trio": _trio_op,
+    "uringio": _asyncio_op,
+}
 
 
 @asynccontextmanager
@@ -81,10 +86,14 @@ async def _open(trial: Trial) -> AsyncIterator[Ops]:
     )
 
 
-engine = Engine(
-    name="null",
-    summary="no IO: the harness's own cost",
-    open_async=_open,
-    ops=(READ_AT, WRITE_AT, READ_MANY_AT, APPEND, APPEND_GROUPED, READ_FILE),
-    reads=False,
+engines = (
+    Engine(
+        name="null",
+        summary="no IO: the harness's own cost",
+        notes="the ceiling of every engine on the same loop",
+        open_async=_open,
+        ops=(READ_AT, WRITE_AT, READ_MANY_AT, APPEND, APPEND_GROUPED, READ_FILE),
+        loops=tuple(_OP),
+        reads=False,
+    ),
 )
