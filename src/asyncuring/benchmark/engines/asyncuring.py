@@ -70,10 +70,13 @@ def _read_file(open_file: Callable[[str], Any]) -> Op:
 
 
 def _append(uring_file: Any) -> Op:
-    write_at = uring_file.write_at
-
-    def append(buf: mmap.mmap, off: int) -> Any:
-        return write_at(buf, off, durable=True)
+    async def append(buf: mmap.mmap, off: int) -> int:
+        # Not `durable=True`: its sync is a part of the write, and of writes to one file the
+        # kernel does one at a time.
+        async with uring_file.chain() as chain:
+            chain.write_all_at(buf, off)
+            chain.fdatasync()
+        return len(buf)
 
     return append
 
