@@ -12,13 +12,14 @@ the depth stays in the backlog (`_flows`): first in, first out, which is what ma
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from ._errors import CANCELLED
 from ._flows import Flows
+from ._io_class import CLASSES_MAX
 from ._loops import ClosedLoop
 from ._op import SIDE_MASK, Opcode, bundle_of
 from ._slow_ops import SlowLog
@@ -91,7 +92,8 @@ class Proactor:
         self._retired = False
         self._on_retired: Callable[[Proactor], object] | None = None
         self.ops_submitted = 0
-        self.inline_reads: defaultdict[int, int] = defaultdict(int)  # by number of the class
+        # By number of the class. In a list, where counting costs a read nothing (a dict: 50 ns).
+        self.inline_reads = [0] * CLASSES_MAX
         self.is_calm = True  # as of the last tick, or the last read that was done inline
         self.routes: dict[tuple[str, int], Route] = {}  # kept here for its files
         self.afterwards: set[Callable[[], object]] = set()  # called once, after the next tick

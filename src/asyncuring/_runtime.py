@@ -84,7 +84,7 @@ class LeasedDriver:
         self.leases = 0
         self.forked = False
         self.ops_submitted_before = 0  # by proactors that have retired since
-        self.inline_reads_before: Counter[int] = Counter()
+        self.inline_reads_before = Counter[int]()
         self.tenants: WeakSet[Tenant] = WeakSet()
         self.proactors: dict[Hashable, Proactor] = {}
         self.pin = driver.pin
@@ -141,7 +141,7 @@ class LeasedDriver:
         with _lock:
             del self.proactors[key]
             self.ops_submitted_before += proactor.ops_submitted
-            self.inline_reads_before.update(proactor.inline_reads)
+            self.inline_reads_before.update(dict(enumerate(proactor.inline_reads)))
         self._stop_if_unused()
 
     def _stop_if_unused(self) -> None:

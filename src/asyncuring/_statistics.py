@@ -224,7 +224,7 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
     counters = leased.driver.counters()
     inline_reads = Counter(leased.inline_reads_before)
     for proactor in proactors:
-        inline_reads.update(proactor.inline_reads.copy())
+        inline_reads.update(dict(enumerate(proactor.inline_reads)))
     names = class_names()
     return DriverStatistics(
         driver=leased.name,
@@ -232,7 +232,7 @@ def _of(leased: LeasedDriver) -> DriverStatistics:
         loops=len(proactors),
         ops_submitted=leased.ops_submitted_before + sum(p.ops_submitted for p in proactors),
         inline_reads=inline_reads.total(),
-        inline_reads_by_class={names[number]: count for number, count in inline_reads.items()},
+        inline_reads_by_class={names[n]: count for n, count in inline_reads.items() if count > 0},
         ops_beside=counters.beside,
         in_flight=sum(p.in_flight for p in proactors),
         backlog=sum(p.flows.waiting() for p in proactors),
