@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
+from matplotlib.figure import Figure
 
 from asyncuring.benchmark import dataset
 from asyncuring.benchmark.trial import Trial
@@ -10,6 +12,15 @@ from tests.benchmark.small import BLOCK_SIZE, BLOCKS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def open_fonts() -> None:
+    """The first plot of a process opens fonts and keeps them: they are no leak of any test's."""
+    figure = Figure()
+    for weight in ("normal", "bold"):
+        figure.text(0, 0, "text", weight=weight)
+    figure.savefig(BytesIO(), format="png")
 
 
 @pytest.fixture(scope="session")

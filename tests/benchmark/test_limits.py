@@ -46,6 +46,7 @@ def run_limited(
         ("--clients 100000 --block-size 1GiB --file-size 1GiB --direct", "for their buffers, "),
         ("--workload read-many --batch 100000 --clients 64 --block-size 1MiB", "their buffers"),
         ("--engines blocking --clients 5000000 --block-size 512 --direct", "threads, "),
+        ("--memory-limit 1000000GiB --file-size 1MiB", "MiB are to be had; choose a smaller one"),
         ("--file-size 6000000 --block-size 600 --direct", "with O_DIRECT in blocks of 600"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engines import ENGINES
+from asyncuring.benchmark.kernel_files import read_number, read_text
 from asyncuring.benchmark.refusal import RefusalError
 from asyncuring.benchmark.workload import PER_CLIENT, WORKLOADS
 
@@ -50,7 +51,12 @@ def _refuse_memory(sweep: Sweep) -> None:
     if memory is None:
         return
     if sweep.memory_limit is not None:
-        memory = min(memory, sweep.memory_limit)
+        if sweep.memory_limit > memory:
+            raise RefusalError(
+                f"--memory-limit is {sweep.memory_limit // MIB} MiB, only {memory // MIB} MiB are"
+                " to be had; choose a smaller one, and a smaller --file-size"
+            )
+        memory = sweep.memory_limit
     clients = max(sweep.clients) + max(sweep.background)
     buffers = clients * sweep.pipeline * sweep.batch * sweep.block_size
     if buffers > memory:
@@ -71,30 +77,23 @@ def _memory() -> int | None:
     """Return the bytes of memory that a trial may use; None where nobody can tell."""
     known = [
         _available(),
-        *(_number(group / "memory.max") for group in _own_groups("memory")),
-        *(_number(group / "memory.limit_in_bytes") for group in _own_groups("memory")),
+        *(read_number(group / "memory.max") for group in _own_groups("memory")),
+        *(read_number(group / "memory.limit_in_bytes") for group in _own_groups("memory")),
     ]
     return min((number for number in known if number is not None), default=None)
 
 
 def _available() -> int | None:
     """Return the bytes that are free, or would be if caches made room."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
+    lines = (read_text("/proc/meminfo") or "").splitlines()
     facts = dict(line.split(":", maxsplit=1) for line in lines)
-    return int(facts["MemAvailable"].removesuffix("kB")) << 10
+    return int(facts["MemAvailable"].removesuffix("kB")) << 10 if facts else None
 
 
 def _own_groups(controller: str) -> list[Path]:
     """Return the cgroups that this process is in, outwards: each may have a limit."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
     groups = []
-    for line in lines:
+    for line in (read_text("/proc/self/cgroup") or "").splitlines():
         _, controllers, path = line.split(":", maxsplit=2)
         if controller in controllers.split(",") or not controllers:
             # Version 2 has one tree for all of them.
@@ -143,12 +142,12 @@ def _refuse_threads(threads: int) -> None:
 
 def _free_threads() -> Iterable[tuple[int, str]]:
     """Return how many threads each limit leaves, and what raises it."""
-    most = _number(Path("/proc/sys/kernel/threads-max"))
+    most = read_number("/proc/sys/kernel/threads-max")
     if most is not None:
-        now = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[1])
-        yield most - now, "raise kernel.threads-max"
+        now = (read_text("/proc/loadavg") or "").split()[3].split("/")[1]
+        yield most - int(now), "raise kernel.threads-max"
     for group in _own_groups("pids"):
-        most, current = _number(group / "pids.max"), _number(group / "pids.current")
+        most, current = read_number(group / "pids.max"), read_number(group / "pids.current")
         if most is not None and current is not None:
             yield most - current, f"raise pids.max in {group}"
 
@@ -165,11 +164,3 @@ def _threads_of(process: Path) -> int:
     except OSError:
         # It ended meanwhile.
         return 0
-
-
-def _number(path: Path) -> int | None:
-    """Return the number in a file of the kernel's; None if there is none."""
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
