@@ -128,7 +128,8 @@ class Proactor:
             await self.loop.checkpoint()
         finally:
             self._taking_turns -= 1
-            self._look_whether_calm()
+            if not self.is_calm:  # else one less changes nothing
+                self._look_whether_calm()
 
     def _look_whether_calm(self) -> None:
         """Note whether what is under way fits into one reap.

@@ -96,6 +96,7 @@ class TrioLoop:
     """One trio run."""
 
     resumes_at_once = False
+    checkpoint = staticmethod(trio.lowlevel.checkpoint)
     keeps_results = True  # as trio's own IO that completes (_io_windows.py)
     withdraw: Callable[[_Waiter], object]
 
@@ -183,10 +184,6 @@ class TrioLoop:
     def is_closed(self) -> bool:
         """See `Loop.is_closed`: completions can no longer be watched for."""
         return self._finished
-
-    def checkpoint(self) -> Awaitable[None]:
-        """See `Loop.checkpoint`."""
-        return trio.lowlevel.checkpoint()  # noqa: ASYNC105  awaited by the caller
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """See `Loop.sleep`."""
