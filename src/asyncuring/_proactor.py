@@ -48,7 +48,6 @@ class Proactor:
         "_cancels",
         "_cancels_in_flight",
         "_depth",
-        "_depth",
         "_full",
         "_had_in_flight",
         "_in_flight",
