@@ -59,7 +59,7 @@ def test_many_labels_fill_the_whole_height() -> None:
 def test_ticks_are_round_and_never_too_few() -> None:
     assert log_ticks(5, 12_000) == [10, 100, 1000, 10_000]
     assert log_ticks(4, 110) == [5, 10, 20, 50, 100]
-    assert log_ticks(3, 9) == [3, 4, 5, 6, 7, 8, 9]
+    assert log_ticks(53, 425) == [70, 100, 200, 300]
 
 
 def test_numbers_that_would_overlap_are_left_out_but_for_the_last() -> None:

@@ -34,7 +34,7 @@ COUNTS_OF_FAIRNESS = 2
 """So many of the largest numbers of clients get a plot; the others have their file."""
 
 INTERVALS_MIN = 3
-"""Fewer seconds than that are no timeline."""
+"""Where nobody has so many seconds, there is no timeline."""
 
 LOG_FROM = 4.0
 """Where the largest value is so many times the smallest, a linear axis would hide the losers."""
@@ -289,10 +289,11 @@ def _timelines(cells: Cells, shown: Sequence[Combination]) -> Iterator[Chart]:
         series = []
         for one in shown:
             known = [row for row in cells.seconds_of_median(one) if row[measure.column]]
-            if len(known) >= INTERVALS_MIN:
-                xs = [float(row["start_s"]) for row in known]
-                ys = [float(row[measure.column]) * measure.factor for row in known]
-                series.append(Series(one.engine, _label(one), xs, ys))
+            xs = [float(row["start_s"]) for row in known]
+            ys = [float(row[measure.column]) * measure.factor for row in known]
+            series.append(Series(one.engine, _label(one), xs, ys))
+        if max(len(one.xs) for one in series) < INTERVALS_MIN:
+            continue
         yield from _charts_of_one_count(
             shown,
             series,

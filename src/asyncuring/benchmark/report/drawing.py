@@ -266,4 +266,4 @@ def _placed(x: float, scale: Scale) -> float:
 
 
 def _three_digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}"  # noqa: PLR2004 - three digits

@@ -52,7 +52,7 @@ def spaced(values: Sequence[float], times: float) -> list[bool]:
 def log_ticks(low: float, high: float) -> list[float]:
     """Return round numbers from low to high: powers of ten, more if those are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1,), (1, 2, 5), range(1, 10)):
+    for digits in ((1,), (1, 2, 5), (1, 2, 3, 5, 7)):
         ticks = [digit * 10.0**power for power in powers for digit in digits]
         shown = [tick for tick in ticks if low <= tick <= high]
         if len(shown) >= TICKS_MIN:
