@@ -186,6 +186,16 @@ def test_fairness_and_timeline_show_the_clients_and_the_seconds_of_one_repeat(
         assert series.ys == [float(row["ops_per_second"]) * 1e-3 for row in mine]
 
 
+def test_who_has_fewer_seconds_than_others_is_in_the_timeline_as_well() -> None:
+    def seen(engine: str, seconds: int) -> dict[str, Any]:
+        intervals = {"timeline": [interval(n, 50) for n in range(seconds)]}
+        return record([100, 100], engine=engine) | intervals
+
+    drawn = charts([seen("whole", 3), seen("late", 2)])
+    assert {one.engine for one in drawn["timeline-2-asyncio"].series} == {"whole", "late"}
+    assert "timeline-2-asyncio" not in charts([seen("short", 2)])
+
+
 def test_a_lorenz_curve_rises_from_nothing_to_all_below_the_diagonal() -> None:
     uneven = [record([0, 10, 30, 60], repeat=0)]
     (series,) = charts(uneven)["lorenz-4-asyncio"].series
@@ -225,7 +235,7 @@ def test_results_have_ranks_failures_and_units(page: Page) -> None:
     assert "null asyncio no IO" in text
     assert "pyaio asyncio failed OSError: <broken> & gone" in text
     assert "<broken>" not in page.text
-    assert "pyaio/asyncio failed with 1 clients" in words(page.sections["notes"])
+    assert "pyaio/asyncio failed with 1 client" in words(page.sections["notes"])
     for unit in ("ops/s", "MiB/s", "µs/op", "p99, µs"):
         assert unit in text
 
@@ -278,7 +288,7 @@ def test_the_terminal_has_the_harness_and_ranks(tmp_path: Path) -> None:
     finished = run_benchmark("report", tmp_path)
     assert finished.returncode == 0, finished.stderr
     text = words(finished.stdout)
-    assert "harness: asyncio, 1 clients: null 2000.00 us per op, bare 1428.57: 1.40 times" in text
+    assert "harness: asyncio, 1 client: null 2000.00 us per op, bare 1428.57: 1.40 times" in text
     assert "1 bare asyncio 700" in text
     assert "asyncuring asyncio 1 300" in text
     assert "blocking asyncio 2 200" in text

@@ -24,6 +24,7 @@ from asyncuring.benchmark.noise import REPEATS_MIN
 from asyncuring.benchmark.report.combination import varying
 from asyncuring.benchmark.report.describing import describe
 from asyncuring.benchmark.report.notes import failures_of, notes_of
+from asyncuring.benchmark.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,9 +109,9 @@ def show_note(text: str) -> None:
 def show_harness(costs: Iterable[HarnessCost]) -> None:
     """Print what the harness takes of each op, where that was measured."""
     for cost in costs:
-        loop, clients = cost.combination.loop, cost.combination.clients
+        loop, clients = cost.combination.loop, counted(cost.combination.clients, "client")
         console.print(
-            f"harness: {loop}, {clients} clients: null {cost.null_us:.2f} us per op,"
+            f"harness: {loop}, {clients}: null {cost.null_us:.2f} us per op,"
             f" bare {cost.bare_us:.2f}: {cost.times:.2f} times",
             soft_wrap=True,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from asyncuring.benchmark.report.words import several
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -44,7 +46,8 @@ def failures_of(records: Sequence[Record]) -> Iterator[str]:
         for error in sorted({e for client in record["clients"] for e in client.get("errors", {})}):
             failed[name, "had ops that failed", error].add(trial["clients"])
     for (name, what, error), counts in failed.items():
-        yield f"{name} {what} with {', '.join(map(str, sorted(counts)))} clients: {error}"
+        clients = f"{several(sorted(counts))} client{'' if counts == {1} else 's'}"
+        yield f"{name} {what} with {clients}: {error}"
 
 
 def _residency(record: Record) -> float:
