@@ -41,6 +41,12 @@ def test_an_engine_looks_the_same_whoever_is_beside_it() -> None:
     assert len(set(together.values())) == len(together)
 
 
+def test_engines_that_a_sweep_has_by_default_share_no_colour() -> None:
+    looks = styles([])
+    inks = [looks[name].ink for name in ENGINES if ENGINES[name].by_default and ENGINES[name].reads]
+    assert len(set(inks)) == len(inks)
+
+
 def test_labels_keep_apart_stay_inside_and_do_not_overtake() -> None:
     places = apart([0.5, 0.5, 0.98, 1.0, 0.1], 0.1)
     assert places == pytest.approx([0.45, 0.55, 0.9, 1.0, 0.1])

@@ -58,8 +58,13 @@ class Style(NamedTuple):
 
 
 def styles(engines: Iterable[str]) -> dict[str, Style]:
-    """Return the style of each engine; those that this version does not know come last."""
-    known = [name for name in ENGINES if name not in CEILINGS]
+    """Return the style of each engine.
+
+    Those that a sweep has by default come first, so that no two of them share a colour; those that
+    this version does not know come last.
+    """
+    doing_io = [name for name in ENGINES if name not in CEILINGS]
+    known = sorted(doing_io, key=lambda name: not ENGINES[name].by_default)
     unknown = sorted(set(engines) - set(ENGINES) - set(CEILINGS))
     found = {
         name: Style(HUES[n % len(HUES)], MARKERS[n % len(MARKERS)], SOLID)
