@@ -1,4 +1,4 @@
-"""Put the tables made of `results/` into the documents, between their markers.
+"""Put the tables made of `results/`, and that of the engines, into the documents.
 
 Usage: python -m benchmark.tables [--check]. With --check nothing is written: the exit status
 is 1, and each document named, where a table is not what the results give.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.bar_rows import NO, YES, blank, read_rows
 from benchmark.bar_table import bars
+from benchmark.engine_table import engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmark" / "results"
-DOCUMENTS = (ROOT / "README.md", ROOT / "benchmark" / "README.md", ROOT / "docs" / "measured.rst")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "benchmark" / "README.md",
+    ROOT / "docs" / "engines.rst",
+    ROOT / "docs" / "measured.rst",
+)
 
 ENGINES = {
     "asyncuring": "`asyncuring`",
@@ -196,7 +202,13 @@ def rst(table: Table) -> str:
     return f".. csv-table::\n   :header-rows: 1\n\n{body}"
 
 
-TABLES = {"results": throughput, "fairness": fairness, "classes": classes, "bars": bar_lines}
+TABLES = {
+    "results": throughput,
+    "fairness": fairness,
+    "classes": classes,
+    "bars": bar_lines,
+    "engines": engines,
+}
 """What the markers of a document name."""
 
 

@@ -10,7 +10,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asyncuring.benchmark.lag import probing_asyncio, probing_trio
+from asyncuring.benchmark.lag import probing_asyncio, probing_by_timers, probing_trio
 from asyncuring.benchmark.refusal import RefusalError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ LOOPS = {
     "trio": Loop("trio", _run_trio, _run_all_trio, _new_trio_event, _trio_sleep, probing_trio),
     # Of the package uringio, which runs on no other.
     "uringio": Loop(
-        "uringio", _run_uringio, _run_all_asyncio, asyncio.Event, asyncio.sleep, probing_asyncio
+        "uringio", _run_uringio, _run_all_asyncio, asyncio.Event, asyncio.sleep, probing_by_timers
     ),
 }
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.engine import ASYNCIO_LOOPS, Engine
-from asyncuring.benchmark.workload import READ_AT, READ_FILE, Ops
+from asyncuring.benchmark.workload import READ_AT, Ops
 
 if TYPE_CHECKING:
     import mmap
@@ -29,10 +29,9 @@ async def _open(trial: Trial) -> AsyncIterator[Ops]:
     # Whatever is not in the standard library is imported here: if it does not load, that is
     # this engine's failure, one row with its error, and not the sweep's.
 
-    # Required for whatever takes a path. With the workload small-files the trial has a folder of
-    # files, and `trial.path` names that.
-    flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_DIRECT if trial.direct else 0)
-    fd = os.open(trial.path, flags)
+    # `plain_fd.open_fd` does this for any workload: in some of them the file is written to as well,
+    # and with small-files there is none, but a folder of them.
+    fd = os.open(trial.path, os.O_RDONLY | os.O_CLOEXEC | (os.O_DIRECT if trial.direct else 0))
 
     # Required: one function for each name in `Engine.ops`, with the arguments that `workload.Ops`
     # says. It returns how many bytes were carried; what fails raises an OSError, and is counted.
@@ -46,18 +45,12 @@ async def _open(trial: Trial) -> AsyncIterator[Ops]:
         await asyncio.sleep(0)
         return count
 
-    # Not required: one that is not there keeps the engine out of the workloads that need it.
-    async def read_file(buf: mmap.mmap, path: str) -> int:
-        opened = os.open(path, flags)
-        try:
-            count = os.preadv(opened, [buf], 0)
-        finally:
-            os.close(opened)
-        await asyncio.sleep(0)
-        return count
+    # Not required: `write_at`, `read_many_at`, `append`, `append_grouped` and `read_file`. One that
+    # is not there keeps the engine out of the workloads that need it. `grouping.GroupedLog` makes
+    # `append_grouped` of a write and a sync.
 
     try:
-        yield Ops(read_at=read_at, read_file=read_file)
+        yield Ops(read_at=read_at)
     finally:
         os.close(fd)
 
@@ -75,7 +68,7 @@ engines = (
         requires=None,
         open_async=_open,
         # Required: what `_open` yields.
-        ops=(READ_AT, READ_FILE),
+        ops=(READ_AT,),
         # Required where it is not all of asyncio, uvloop and trio.
         loops=ASYNCIO_LOOPS,
         # Required where it cannot go past the page cache: direct=False.
