@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import asyncuring
-from asyncuring import IoClass, UringFile, _io_class, open_file
+from asyncuring import ClosedFileError, IoClass, UringFile, _io_class, open_file
+from tests.held import begin_closing
 from tests.running import CancelledTaskError, Task, checkpoints, forget, in_trio, is_pinned
 from tests.test_io_class import ONE, THREE, read_in, reads_of, until_reads
 
@@ -213,3 +214,30 @@ def test_a_loop_is_closed_while_an_op_waits_for_its_rate(driver: DriverName, fil
         assert _io_class.current_class() is THREE
     asyncio.run(uring_file.aclose())
     assert not is_pinned(buf)
+
+
+def test_closing_that_is_cancelled_ends_a_copy_that_waits_for_its_rate(
+    run: Run, driver: DriverName, file: Path, tmp_path: Path
+) -> None:
+    slow = IoClass("slow", ops_per_second=NEVER_TWICE)
+
+    async def copy(source: UringFile, target: UringFile) -> int:
+        with slow:
+            return await source.copy_range(0, target, 0, 1)
+
+    async def main() -> None:
+        async with (
+            await open_file(file, driver=driver) as source,
+            await open_file(tmp_path / "target", "x+", driver=driver) as target,
+        ):
+            assert await copy(source, target) == 1  # the one that the rate allows
+            copying = Task.start(copy, source, target)
+            await checkpoints(5)
+            closing = await begin_closing(target)
+            closing.cancel()
+            with pytest.raises(CancelledTaskError):
+                await closing.join()
+            with pytest.raises(ClosedFileError):
+                await copying.join()
+
+    run(main)

@@ -119,8 +119,12 @@ class Account:
         value = self.proactor.cancel(waiter)
         return await self.proactor.hold(waiter) if value is None else value
 
+    def counts_in(self, account: object) -> bool:
+        """Return whether `account` is not quiet while an op of this one is under way."""
+        return account is self
+
     def cancel_all(self) -> None:
-        """Ask for the cancellation of every op of this account; whoever awaits one sees that."""
+        """Ask for the cancellation of every op that counts here; whoever awaits one sees that."""
         self.proactor.cancel_account(self)
 
     def when_quiet(self, callback: Callable[[], object]) -> None:
@@ -170,6 +174,10 @@ class JointAccount(Account):
         for account in others:
             account.ops += 1
         self.on_quiet = lambda: None  # have `settle` called
+
+    def counts_in(self, account: object) -> bool:
+        """See `Account.counts_in`; in the others, too."""
+        return account is self or any(other.counts_in(account) for other in self._others)
 
     def settle(self, value: int) -> None:
         """See `Account.settle`; the others, too."""

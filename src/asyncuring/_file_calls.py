@@ -266,6 +266,8 @@ class FileCalls(FileOrder):
             joint = JointAccount(account.proactor, [account, changing])
             result = await joint.complete(call.opcode, self._fd, call.pin, size)
             if result < 0:
+                if target.closed:  # perhaps why it was cancelled
+                    raise target._error(result)
                 raise self._error(result, detail=_CANNOT_COPY.get(result, ""))
             copied += result
             if result == 0 or copied == length:

@@ -350,9 +350,9 @@ class Proactor:
     def cancel_account(self, account: object) -> None:
         """See `Account.cancel_all`."""
         for token, op in self._in_flight.items():
-            if op[1] is account:
+            if op[1].cancellable and op[1].counts_in(account):
                 self._ask_for_cancel(token)
-        for waiter in [op[0] for op in self.flows.ops() if op[1] is account]:
+        for waiter in [op[0] for op in self.flows.ops() if op[1].counts_in(account)]:
             # A task that was resumed for the op before may have cancelled this one.
             if self.withdraw(waiter):
                 if type(waiter) is tuple:
