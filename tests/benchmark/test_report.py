@@ -163,6 +163,14 @@ def test_a_marked_pass_tells_of_system_calls_alone() -> None:
     assert (enter["system_call"], enter["calls"]) == ("io_uring_enter", "30")
 
 
+def test_the_entering_of_rings_that_drivers_counted_is_per_op() -> None:
+    drivers = {"drivers": [{"enters": 20}, {"enters": 30}]}
+    (ours,) = rows_of("totals.csv", record([100]) | {"details": drivers})
+    assert ours["counted_enters_per_op"] == "0.5"
+    (other,) = rows_of("totals.csv", record([100]))
+    assert other["counted_enters_per_op"] == ""
+
+
 def test_clients_and_trials_are_rows_that_name_each_other() -> None:
     records = [record([5, 7], background=[9]), record([4, 6], background=[8], repeat=1)]
     clients = rows_of("clients.csv", *records)

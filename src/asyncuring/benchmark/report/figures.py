@@ -26,6 +26,7 @@ def figures_of(record: Record) -> Figures:
     return {
         **_throughput(record),
         **_cost(record),
+        "counted_enters_per_op": _counted_enters_per_op(record),
         **_latency(record),
         **_lag(record),
         **_disk(record),
@@ -54,6 +55,12 @@ def system_calls_of(record: Record) -> Figures:
         "system_calls_per_op": sum(calls.values()) / ops,
         "io_uring_enter_per_op": calls.get(IO_URING_ENTER, 0) / ops,
     }
+
+
+def _counted_enters_per_op(record: Record) -> float | None:
+    """Return the calls of io_uring_enter by the account of the engine's own drivers."""
+    drivers = record["details"].get("drivers")
+    return None if drivers is None else sum(driver["enters"] for driver in drivers) / ops_of(record)
 
 
 def ops_of(record: Record) -> int:

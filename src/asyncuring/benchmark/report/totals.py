@@ -84,6 +84,7 @@ class Totals:
     involuntary_switches_per_op: float | None = None
     system_calls_per_op: float | None = None
     io_uring_enter_per_op: float | None = None
+    counted_enters_per_op: float | None = None
     latency_us_p50: float | None = None
     latency_us_p99: float | None = None
     latency_us_p999: float | None = None
