@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import closing
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +24,20 @@ from asyncuring.benchmark.usage import UsageMeter
 from asyncuring.benchmark.window import clock_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from asyncuring.benchmark.recording import Record
     from asyncuring.benchmark.trial import Trial
 
 BLOCKED_S = 0.05
+
+RUNNING = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed"),
+    )
+    for name in LOOPS
+]
 
 
 def total(record: Record, name: str) -> int:
@@ -70,7 +82,7 @@ def latest_ns(probe: LagProbe, since_ns: int) -> float:
 
 
 @pytest.mark.parametrize("fires", [True, False], ids=["until-it-fires", "to-the-end"])
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", RUNNING)
 def test_a_loop_that_is_held_up_is_late(loop: str, *, fires: bool) -> None:
     probe, since_ns = LagProbe(), clock_ns()
 
@@ -87,7 +99,7 @@ def test_a_loop_that_is_held_up_is_late(loop: str, *, fires: bool) -> None:
     assert latest_ns(probe, since_ns) >= (BLOCKED_S - 0.001) * 1e9 * 0.96
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", RUNNING)
 def test_a_failure_under_the_probe_is_raised_as_it_is(loop: str) -> None:
     async def main() -> None:
         async with LOOPS[loop].probing(LagProbe()):
@@ -97,8 +109,13 @@ def test_a_failure_under_the_probe_is_raised_as_it_is(loop: str) -> None:
         LOOPS[loop].run(main)
 
 
-def test_the_kernels_workers_are_told_apart(tmp_path: Path) -> None:
-    meter = UsageMeter()
+@pytest.fixture
+def meter() -> Iterator[UsageMeter]:
+    with closing(UsageMeter()) as meter:
+        yield meter
+
+
+def test_the_kernels_workers_are_told_apart(tmp_path: Path, meter: UsageMeter) -> None:
 
     async def main() -> int | None:
         async with await asyncuring.open_file(tmp_path / "log", "w+", driver="uring") as log:
@@ -118,8 +135,7 @@ def test_the_kernels_workers_are_told_apart(tmp_path: Path) -> None:
     assert cpu_us <= cpu.cpu_user_us + cpu.cpu_system_us
 
 
-def test_usage_counts_up() -> None:
-    meter = UsageMeter()
+def test_usage_counts_up(meter: UsageMeter) -> None:
     before = meter.read()
     end = time.process_time() + 0.05
     while time.process_time() < end:

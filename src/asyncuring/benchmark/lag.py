@@ -109,6 +109,7 @@ async def probing_asyncio(probe: LagProbe) -> AsyncIterator[None]:
 async def probing_by_timers(probe: LagProbe) -> AsyncIterator[None]:
     """Do as `probing_asyncio` on a loop that watches no descriptors, so that one is always set."""
     loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
 
     def beat() -> None:
         nonlocal timer

@@ -64,7 +64,8 @@ class Timeline:
         """Take the last reading."""
         with self._lock:
             self._closed.set()
-            self._read()
+            self._read(is_last=True)
+        self._meter.close()
 
     def record(
         self,
@@ -93,8 +94,8 @@ class Timeline:
             for (start, end), count in zip(pairwise(readings), ops, strict=True)
         ]
 
-    def _read(self) -> None:
-        self._readings.append(Reading(clock_ns(), self._meter.read()))
+    def _read(self, *, is_last: bool = False) -> None:
+        self._readings.append(Reading(clock_ns(), self._meter.read(is_last=is_last)))
 
     def _read_each_second(self) -> None:
         opened_ns = self._readings[0].at_ns

@@ -1,11 +1,13 @@
 """What this process takes of its machine, read at one moment: CPU, switches and memory.
 
-Little may be done here, for it is done within the time that is measured: the name of a thread is
-looked up once.
+Little may be done here, for it is done within the time that is measured. Who asks the kernel lets
+go of the GIL and has to win it back from a busy loop; so the tasks are listed only if there are
+others than before, and the name of each is looked up once.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import resource
@@ -22,7 +24,12 @@ WORKERS = ("iou-wrk-", "iou-sqp-")
 TASKS_OF_THE_PROCESS_SINCE = (5, 12)
 """The kernel before which such threads belonged to no process."""
 
-MEMORY = re.compile(r"^(VmRSS|VmSwap):\s+(\d+) kB$", re.MULTILINE)
+STATUS = Path("/proc/self/status")
+
+STATUS_BYTES = 8192
+"""More than its text has."""
+
+FACTS = re.compile(r"^(VmRSS|VmSwap|Threads):\s+(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +51,30 @@ class UsageMeter:
 
     def __init__(self) -> None:
         self._workers = KernelWorkers() if kernel_workers_are_tasks() else None
+        self._status = os.open(STATUS, os.O_RDONLY) if STATUS.exists() else None
 
-    def read(self) -> Usage:
-        """Return the usage now."""
+    def close(self) -> None:
+        """Let go of the kernel's file."""
+        if self._status is not None:
+            os.close(self._status)
+            self._status = None
+
+    def read(self, *, is_last: bool = False) -> Usage:
+        """Return the usage now; the last reading misses no worker that is there."""
         cpu = resource.getrusage(resource.RUSAGE_SELF)
-        memory = dict(MEMORY.findall(read_text("/proc/self/status") or ""))
+        text = b"" if self._status is None else os.pread(self._status, STATUS_BYTES, 0)
+        facts = dict(FACTS.findall(text.decode()))
+        workers = self._workers
+        if workers is not None:
+            workers.look(None if is_last else int(facts["Threads"]))
         return Usage(
             cpu_user_us=round(cpu.ru_utime * 1e6),
             cpu_system_us=round(cpu.ru_stime * 1e6),
-            cpu_kernel_workers_us=None if self._workers is None else self._workers.cpu_us(),
+            cpu_kernel_workers_us=None if workers is None else workers.cpu_us,
             voluntary_switches=cpu.ru_nvcsw,
             involuntary_switches=cpu.ru_nivcsw,
-            rss_bytes=_bytes(memory.get("VmRSS")),
-            swap_bytes=_bytes(memory.get("VmSwap")),
+            rss_bytes=_bytes(facts.get("VmRSS")),
+            swap_bytes=_bytes(facts.get("VmSwap")),
         )
 
 
@@ -68,8 +86,15 @@ class KernelWorkers:
         self._cpu_ns: dict[str, int] = {}
         self._ended_ns = 0
 
+    @property
     def cpu_us(self) -> int:
-        """Return what all of them took that were there at this or at an earlier reading."""
+        """What all of them took that were there when somebody looked."""
+        return (self._ended_ns + sum(self._cpu_ns.values())) // 1000
+
+    def look(self, threads: int | None) -> None:
+        """Look for workers, unless there are as many threads as before, none of them a worker."""
+        if threads == len(self._others) and not self._cpu_ns:
+            return
         tasks = {task.name for task in TASKS.iterdir()}
         self._others &= tasks
         for task in self._cpu_ns.keys() - tasks:
@@ -79,7 +104,6 @@ class KernelWorkers:
                 self._look_at(task)
             else:
                 self._others.add(task)
-        return (self._ended_ns + sum(self._cpu_ns.values())) // 1000
 
     def _look_at(self, task: str) -> None:
         text = read_text(TASKS / task / "schedstat")
