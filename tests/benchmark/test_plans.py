@@ -92,7 +92,8 @@ def test_equal_trials_of_two_sweeps_are_run_once(tmp_path: Path, files: Path) ->
             "[[sweep]]\nduration = '1s'\nops-per-client = 1\n",
             "sweep 1: duration and ops-per-client",
         ),
-        ("[[sweep]]\nbatch = 2\n", "--batch belongs to --workload read-many"),
+        ("[[sweep]]\nbatch = 2\n", ": --batch belongs to --workload read-many"),
+        ("[[sweep]]\n[[sweep]]\nbatch = 2\n", "sweep 2: --batch belongs to --workload read-many"),
     ],
 )
 def test_a_wrong_plan_is_refused_with_file_table_and_key(

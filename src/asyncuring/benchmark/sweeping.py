@@ -113,11 +113,18 @@ def show_report(out: Path) -> int:
 
 def _refuse_all(sweeps: Sequence[Sweep]) -> None:
     """Refuse what can be told to be wrong before anything is written."""
-    for sweep in sweeps:
-        refuse(sweep)
+    for number, sweep in enumerate(sweeps, start=1):
+        _refuse_one(sweep, f"sweep {number}: " if len(sweeps) > 1 else "")
     refuse_places(sweeps)
     for note in raise_limits(sweeps):
         terminal.show_note(note)
+
+
+def _refuse_one(sweep: Sweep, where: str) -> None:
+    try:
+        refuse(sweep)
+    except RefusalError as refusal:
+        raise RefusalError(f"{where}{refusal}") from refusal
 
 
 def _make_folders(sweeps: Iterable[Sweep]) -> None:
