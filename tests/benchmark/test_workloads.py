@@ -32,7 +32,13 @@ WRITERS = [
 
 ONE_OF_EACH = [("asyncuring", "asyncio"), ("thread-pool", "trio"), ("blocking", "none")]
 
-GROUPERS = [("asyncuring", "asyncio"), ("asyncuring-threads", "uvloop"), ("asyncuring", "trio")]
+GROUPERS = [
+    ("asyncuring", "asyncio"),
+    ("asyncuring", "trio"),
+    ("thread-pool", "uvloop"),
+    ("thread-pool", "trio"),
+    ("blocking", "none"),
+]
 
 
 def sweep(out: Path, files: Path, options: str) -> Swept:
@@ -44,8 +50,8 @@ def sweep(out: Path, files: Path, options: str) -> Swept:
 def trial_records(swept: Swept) -> list[dict[str, Any]]:
     """Return those of engines that keep account of each client."""
     lines = (swept.out / "records.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines[2:]]
-    return [record for record in records if record["trial"]["engine"] != "bare"]
+    trials = [record for record in map(json.loads, lines) if record["kind"] == "trial"]
+    return [record for record in trials if record["trial"]["engine"] != "bare"]
 
 
 def is_sound(path: Path, block: int) -> bool:
@@ -186,27 +192,64 @@ def test_each_client_has_a_file_of_its_own(
     assert "carries the number" in run_in_fresh_process(own)["error"]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        "--workload small-files --engines asyncuring,null --clients 3",
-        "--workload append --files per-client --engines null,asyncuring --clients 2,3 --verify",
-        "--workload append-group --engines asyncuring,null --clients 2 --verify --pipeline 3",
-        "--files per-client --clients 2 --background 1 --engines null,asyncuring --duration 60ms",
-        "--workload mix --engines asyncuring --clients 4 --verify --pipeline 2 --offsets zipf",
-    ],
-)
-def test_a_sweep_of_each_kind_works(options: str, files: Path, tmp_path: Path) -> None:
-    amount = () if "--duration" in options else ("--ops-per-client=7",)
-    sweep(tmp_path, files, " ".join((options, *amount)))
+PLAN = """
+[[sweep]]
+workload = "small-files"
+engines = "asyncuring,null"
+clients = 3
+ops-per-client = 7
+
+[[sweep]]
+workload = "append"
+files = "per-client"
+engines = "asyncuring"
+clients = [2, 3]
+verify = true
+ops-per-client = 7
+
+[[sweep]]
+workload = "append-group"
+engines = "asyncuring,thread-pool"
+clients = 2
+pipeline = 3
+verify = true
+ops-per-client = 7
+
+[[sweep]]
+files = "per-client"
+engines = "asyncuring"
+clients = 2
+background = 1
+think = "1ms"
+duration = "60ms"
+
+[[sweep]]
+workload = "mix"
+engines = "asyncuring"
+clients = 4
+offsets = "zipf"
+ops-per-client = 7
+
+[[sweep]]
+workload = "mix"
+read-share = "25%"
+engines = "null"
+clients = 4
+ops-per-client = 7
+"""
 
 
-def test_in_a_sweep_of_a_mix_the_share_can_be_told(files: Path, tmp_path: Path) -> None:
-    options = "--workload mix --engines null --clients 1 --ops-per-client 5"
-    for share in ((), ("--read-share=25%",)):
-        swept = sweep(tmp_path / str(share), files, " ".join([options, *share]))
-        (record,) = trial_records(swept)
-        assert record["trial"]["read_share"] == (0.25 if share else 0.7)
+def test_a_sweep_has_files_for_each_kind_of_work(files: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN)
+    swept = sweep(tmp_path / "out", files, f"--plan {plan}")
+    trials = [record["trial"] for record in trial_records(swept)]
+    assert len(trials) == 9
+    assert sorted(trial["read_share"] for trial in trials if trial["workload"] == "mix") == [
+        0.25,
+        0.7,
+    ]
+    assert {trial["read_share"] for trial in trials if "append" in trial["workload"]} == {0}
 
 
 def test_a_sweep_of_writes_leaves_the_file_of_the_reads_alone(files: Path, tmp_path: Path) -> None:
