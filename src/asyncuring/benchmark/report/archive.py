@@ -20,7 +20,7 @@ def write_archive(directory: Path, names: Iterable[str]) -> None:
     """Pack the files ``names`` of ``directory``; the same files make the same bytes."""
     with (
         (directory / ARCHIVE_FILE).open("wb") as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as archive,
     ):
         for name in sorted(names):
