@@ -294,6 +294,14 @@ def test_the_terminal_has_the_harness_and_ranks(tmp_path: Path) -> None:
     assert "blocking asyncio 2 200" in text
 
 
+def test_a_traced_pass_that_failed_is_a_failed_trial(tmp_path: Path) -> None:
+    traced = record([0], error="StraceError: not here", traced=True)
+    write(tmp_path, [HOST, record([100]), traced])
+    finished = run_benchmark("report", tmp_path)
+    assert finished.returncode == 1
+    assert "e/asyncio failed with 1 client: StraceError: not here" in finished.stdout
+
+
 @pytest.mark.parametrize("count", [1, 15])
 def test_any_number_of_engines_has_a_page(tmp_path: Path, count: int) -> None:
     engines = [f"engine-{n}" for n in range(count)]

@@ -108,7 +108,8 @@ def show_report(out: Path) -> int:
         f" {ARCHIVE_FILE}",
         soft_wrap=True,
     )
-    return EXIT_FAILED_TRIAL if any(one.totals.error for one in summaries) else 0
+    failed = any(record["kind"] == "trial" and record["error"] for record in records)
+    return EXIT_FAILED_TRIAL if failed else 0
 
 
 def _refuse_all(sweeps: Sequence[Sweep]) -> None:
