@@ -177,6 +177,13 @@ def test_bare_counts_its_awaits(
         assert record["seconds"] > duration_s / 2
 
 
+def test_the_loop_of_uringio_is_asked_how_late_it_is(trial: Trial) -> None:
+    require(ENGINES["uringio"])
+    timed = replace(trial, engine="null", loop="uringio", ops_per_client=None, duration_s=0.2)
+    (interval,) = run_in_fresh_process(timed)["timeline"]
+    assert sum(interval["lag_histogram"][1::2]) > 0
+
+
 def test_the_null_engine_runs_wherever_an_engine_does() -> None:
     everywhere = {loop for engine in ENGINES.values() for loop in engine.loops}
     assert set(ENGINES["null"].loops) == set(ENGINES["bare"].loops) == everywhere == set(LOOPS)

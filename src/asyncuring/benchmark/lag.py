@@ -109,23 +109,20 @@ async def probing_asyncio(probe: LagProbe) -> AsyncIterator[None]:
 async def probing_by_timers(probe: LagProbe) -> AsyncIterator[None]:
     """Do as `probing_asyncio` on a loop that watches no descriptors, so that one is always set."""
     loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
 
-    def beat() -> None:
-        nonlocal timer
-        probe.set()
-        timer = loop.call_later(TIMER_NS / 1e9, fire)
+    async def beat() -> None:
+        while True:
+            probe.set()
+            await asyncio.sleep(TIMER_NS / 1e9)
+            probe.fire()
+            await asyncio.sleep((PERIOD_NS - TIMER_NS) / 1e9)
 
-    def fire() -> None:
-        nonlocal timer
-        probe.fire()
-        timer = loop.call_later((PERIOD_NS - TIMER_NS) / 1e9, beat)
-
-    timer = loop.call_later(0, beat)
+    beating = loop.create_task(beat())
     try:
         yield
     finally:
-        timer.cancel()
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
         probe.end()
 
 

@@ -1,6 +1,6 @@
 """The package uringio, which brings an event loop of its own, and runs on no other.
 
-Its reads return bytes of their own.
+Its reads return bytes of their own. When its loop is closed, two descriptors stay open.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ engines = (
     Engine(
         name="uringio",
         summary="uringio on its own event loop",
-        notes="runs on no other loop; returns bytes of its own",
+        notes="runs on no other loop, which leaves descriptors behind when it is closed;"
+        " returns bytes of its own",
         requires=Package("uringio>=0.4.4", "uringio", (3, 12)),
         open_async=_open,
         ops=(READ_AT, WRITE_AT, APPEND, APPEND_GROUPED, READ_FILE),
