@@ -148,6 +148,7 @@ class Trials:
             "trial": {"clients": 1, "ops_per_client": None},
             "clients": [client],
             "background": [],
+            "details": {},
             "seconds": 1.0,
             "cpu_us": 1.0,
             "resident_before": 1.0,
