@@ -302,6 +302,14 @@ def test_a_traced_pass_that_failed_is_a_failed_trial(tmp_path: Path) -> None:
     assert "e/asyncio failed with 1 client: StraceError: not here" in finished.stdout
 
 
+def test_where_the_caches_of_matplotlib_are_is_no_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, [HOST, record([100])])
+    monkeypatch.setenv("MPLCONFIGDIR", "/proc/nowhere")
+    assert run_benchmark("report", tmp_path).stderr == ""
+
+
 @pytest.mark.parametrize("count", [1, 15])
 def test_any_number_of_engines_has_a_page(tmp_path: Path, count: int) -> None:
     engines = [f"engine-{n}" for n in range(count)]

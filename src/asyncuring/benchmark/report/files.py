@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from asyncuring.benchmark.records import RECORDS_FILE
@@ -27,6 +28,8 @@ PLOTS_FOLDER = "plots"
 
 def write_report(directory: Path, records: Sequence[Record]) -> list[Summary]:
     """Write the files of ``records`` into ``directory``; return what they came to."""
+    # Where its caches are, and how long they take to fill, is no news to who measures disks.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # They need matplotlib and jinja2, which are slow to import, and nobody else does.
     from asyncuring.benchmark.report.drawing import draw  # noqa: PLC0415
     from asyncuring.benchmark.report.page import render  # noqa: PLC0415
