@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs and when it is done. The only file that needs rich."""
+"""What a person sees while a sweep runs and when it is done."""
 
 from __future__ import annotations
 
