@@ -21,7 +21,7 @@ from asyncuring.benchmark.recording import histogram_of
 from asyncuring.benchmark.window import clock_ns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 TIMER_NS = 1_000_000
 """What is timed."""
@@ -36,7 +36,9 @@ ITIMERSPEC = struct.Struct("@llll")
 class LagProbe:
     """The timers of one loop: when each was due and how late it fired."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_fire: Callable[[], object] = lambda: None) -> None:
+        """Prepare to call ``on_fire`` as well where a timer fires."""
+        self._on_fire = on_fire
         self._due_ns = array("q")
         self._late_ns = array("q")
         self._pending_ns: int | None = None
@@ -59,6 +61,7 @@ class LagProbe:
         # uvloop counts in milliseconds, and may be early.
         self._late_ns.append(max(0, late_ns))
         self._pending_ns = None
+        self._on_fire()
 
     def end(self) -> None:
         """Say that nobody waits for it any longer: if it is overdue it is at least so late."""

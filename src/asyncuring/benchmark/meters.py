@@ -42,7 +42,7 @@ class Meters:
         """Return the block in which the running loop is asked how late it is."""
         if self._timeline is None:
             return nullcontext()
-        self._probes.append(LagProbe())
+        self._probes.append(LagProbe(self._timeline.look))
         return loop.probing(self._probes[-1])
 
     def open(self) -> None:
@@ -50,7 +50,7 @@ class Meters:
         self._is_open = True
         self._disk_before = disk_counters(self._path)
         if self._timeline is not None:
-            self._timeline.open()
+            self._timeline.open(by_thread=not self._probes)
         if self._system_calls is not None:
             self._system_calls.open()
 

@@ -1,7 +1,8 @@
 """What happened in each second of a trial: ops of the clients, lag of the loops, the process.
 
-A thread reads what the process uses, once a second. All else is sorted into these seconds after
-the window is closed.
+What the process uses is read once a second: by the loops themselves, since a thread beside them
+would have to win the GIL from them, or by a thread where the clients are threads. All else is
+sorted into these seconds after the window is closed.
 """
 
 from __future__ import annotations
@@ -54,11 +55,24 @@ class Timeline:
         self._readings: list[Reading] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._next_ns = 0
 
-    def open(self) -> None:
-        """Take the first reading, and have a thread take those of each second."""
+    def open(self, *, by_thread: bool) -> None:
+        """Take the first reading; those of each second a thread takes, or who calls `look`."""
         self._read()
-        threading.Thread(target=self._read_each_second, daemon=True).start()
+        self._next_ns = self._readings[0].at_ns + INTERVAL_NS
+        if by_thread:
+            threading.Thread(target=self._look_each_second, daemon=True).start()
+
+    def look(self) -> None:
+        """Take a reading if a second has passed since the last one was due."""
+        if not 0 < self._next_ns <= clock_ns():
+            return
+        with self._lock:
+            if not self._closed.is_set() and self._next_ns <= clock_ns():
+                self._read()
+                passed = (self._readings[-1].at_ns - self._readings[0].at_ns) // INTERVAL_NS
+                self._next_ns = self._readings[0].at_ns + (passed + 1) * INTERVAL_NS
 
     def close(self) -> None:
         """Take the last reading."""
@@ -97,17 +111,9 @@ class Timeline:
     def _read(self, *, is_last: bool = False) -> None:
         self._readings.append(Reading(clock_ns(), self._meter.read(is_last=is_last)))
 
-    def _read_each_second(self) -> None:
-        opened_ns = self._readings[0].at_ns
-        while True:
-            # It may wake a little early or late.
-            passed = round((clock_ns() - opened_ns) / INTERVAL_NS)
-            next_ns = opened_ns + (passed + 1) * INTERVAL_NS
-            if self._closed.wait((next_ns - clock_ns()) / 1e9):
-                return
-            with self._lock:
-                if not self._closed.is_set():
-                    self._read()
+    def _look_each_second(self) -> None:
+        while not self._closed.wait((self._next_ns - clock_ns()) / 1e9):
+            self.look()
 
 
 def _count_between(arrays_ns: Iterable[array[int]], bounds_ns: Sequence[int]) -> list[int]:
