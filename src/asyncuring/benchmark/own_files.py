@@ -1,7 +1,7 @@
 """For packages whose files are those of ``open``: a position, moved by a seek in a thread.
 
 A seek and a read are two awaits. Between them another task may seek: eight clients that shared
-one file of aiofiles got the wrong block for half of their reads. So each op takes a file that
+one file of aiofiles got the wrong block for nearly all of their reads. So each op takes a file that
 nobody else uses, of which there are as many, then, as there were ops in flight.
 """
 

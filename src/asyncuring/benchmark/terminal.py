@@ -39,7 +39,7 @@ WIDTH_MIN = 120
 
 RANKED = "by ops/s, without null and bare; who is not told apart by the repeats shares places"
 
-NOT_RANKED = f"none, for fewer than {REPEATS_MIN} repeats tell nobody apart"
+NOT_RANKED = f"none, for that takes two engines that do IO, and {REPEATS_MIN} repeats of each"
 
 console = Console(highlight=False)
 if not console.is_terminal:
