@@ -1,6 +1,6 @@
 /* Push and pop of the core's queue by one thread, as bench_queue.py calls it: what the instructions
  * cost, without the cache misses of two threads that share it. */
-#define _POSIX_C_SOURCE 199309L
+#define _POSIX_C_SOURCE 200112L
 #include "boundary.h"
 #include "queue.h"
 #include <time.h>

@@ -50,7 +50,7 @@ def test_programs_that_are_missing_are_none(
 def test_all_packages_that_are_compared_are_named() -> None:
     names = packages()
     assert names[0] == "asyncuring"
-    assert {"aiofile", "caio", "pyaio", "trio", "turbofile", "uring-api", "uvloop"} <= set(names)
+    assert {"aiofile", "pyaio", "trio", "turbofile", "uring-api", "uvloop"} <= set(names)
     assert "pytest" not in names
     assert len(names) == len(set(names))
 

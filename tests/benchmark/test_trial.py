@@ -113,9 +113,7 @@ def test_a_failing_engine_is_a_row_with_its_error(
     append_record(tmp_path, run_in_fresh_process(replace(trial, engine="null")))
     append_record(tmp_path, run_in_fresh_process(replace(trial, path=str(tmp_path))))
     assert main(["report", str(tmp_path)]) == 1
-    assert (
-        "failed: thread-pool/asyncio with 2 clients: IsADirectoryError" in capsys.readouterr().out
-    )
+    assert "thread-pool/asyncio failed with 2 clients: IsADirectoryError" in capsys.readouterr().out
     with (tmp_path / "totals.csv").open(newline="") as file:
         null, thread_pool = csv.DictReader(file)
     assert (null["error"], null["ops"]) == ("", "40")

@@ -240,7 +240,7 @@ def _scale_values(axes: Axes, scale: Scale, values: list[float], *, across: bool
     if scale == "share":
         limit(0, 100)
     elif scale == "linear":
-        limit(0, 1.08 * max(values, default=1))
+        limit(0, 1.08 * (max(values, default=0) or 1))
         axis.set_major_locator(MaxNLocator(5))
     else:
         positive = [value for value in values if value > 0]
