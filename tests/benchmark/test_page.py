@@ -15,6 +15,7 @@ import pytest
 from asyncuring.benchmark.records import append_record
 from asyncuring.benchmark.report import write_report
 from asyncuring.benchmark.report.charts import sections_of
+from asyncuring.benchmark.report.harness import harness_costs
 from asyncuring.benchmark.report.tables import tables_of
 from asyncuring.benchmark.report.totals import summarise
 from tests.benchmark.made_records import interval, record
@@ -256,6 +257,18 @@ def test_the_harness_is_held_against_an_await_that_records_nothing(tmp_path: Pat
     ]
     page = Page((write(tmp_path, measured) / "report.html").read_text(encoding="utf-8"))
     assert "asyncio 1 2.00 1.43 1.40" in words(page.sections["harness"])
+
+
+def test_each_cost_of_the_harness_says_of_which_setting_and_of_the_fastest_repeat() -> None:
+    measured = [
+        record([ops * factor], engine=engine, block_size=block_size, repeat=repeat, seconds=1.0)
+        for engine, ops in (("null", 500_000), ("bare", 600_000))
+        for block_size, factor in ((4096, 1), (8192, 2))
+        for repeat in range(2)
+    ]
+    measured[0]["seconds"] = 9.0
+    costs = [(cost.differences, f"{cost.times:.1f}") for cost in harness_costs(summarise(measured))]
+    assert costs == [("blocks of 4 KiB", "1.2"), ("blocks of 8 KiB", "1.2")]
 
 
 def test_without_the_two_engines_the_page_says_how_to_measure_the_harness(page: Page) -> None:

@@ -1,8 +1,7 @@
-"""What clients ask for, on how many loops, beside what: small sweeps through the command line."""
+"""What clients ask for, on how many loops, beside what: small sweeps."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +11,11 @@ import pytest
 from asyncuring.benchmark import dataset
 from asyncuring.benchmark import files as trial_files
 from asyncuring.benchmark.offsets import draw_offsets
+from asyncuring.benchmark.records import read_records
 from asyncuring.benchmark.runner import run_in_fresh_process
-from tests.benchmark.small import BLOCK_SIZE, BLOCKS, Swept, run_benchmark
+from tests.benchmark.small import BLOCK_SIZE, BLOCKS, measure, run_benchmark
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from asyncuring.benchmark.trial import Trial
 
 
@@ -39,19 +37,6 @@ GROUPERS = [
     ("thread-pool", "trio"),
     ("blocking", "none"),
 ]
-
-
-def sweep(out: Path, files: Path, options: str) -> Swept:
-    finished = run_benchmark(*options.split(), "--file-size=2MiB", "--out", out, "--dir", files)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return Swept(out, finished)
-
-
-def trial_records(swept: Swept) -> list[dict[str, Any]]:
-    """Return those of engines that keep account of each client."""
-    lines = (swept.out / "records.jsonl").read_text().splitlines()
-    trials = [record for record in map(json.loads, lines) if record["kind"] == "trial"]
-    return [record for record in trials if record["trial"]["engine"] != "bare"]
 
 
 def is_sound(path: Path, block: int) -> bool:
@@ -242,8 +227,12 @@ ops-per-client = 7
 def test_a_sweep_has_files_for_each_kind_of_work(files: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
-    swept = sweep(tmp_path / "out", files, f"--plan {plan}")
-    trials = [record["trial"] for record in trial_records(swept)]
+    finished = run_benchmark(
+        *("--plan", plan, "--file-size", "2MiB", "--out", tmp_path / "out", "--dir", files)
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    records = read_records(tmp_path / "out")
+    trials = [record["trial"] for record in records if record["kind"] == "trial"]
     assert len(trials) == 9
     assert sorted(trial["read_share"] for trial in trials if trial["workload"] == "mix") == [
         0.25,
@@ -252,13 +241,13 @@ def test_a_sweep_has_files_for_each_kind_of_work(files: Path, tmp_path: Path) ->
     assert {trial["read_share"] for trial in trials if "append" in trial["workload"]} == {0}
 
 
-def test_a_sweep_of_writes_leaves_the_file_of_the_reads_alone(files: Path, tmp_path: Path) -> None:
-    sweep(tmp_path / "read", files, "--engines blocking --clients 1 --ops-per-client 5")
+def test_a_sweep_of_writes_leaves_the_file_of_the_reads_alone(files: Path) -> None:
+    measure(files, "--engines blocking --clients 1 --ops-per-client 5")
     read = (files / f"blocks-8192-{2 << 20}").read_bytes()
     options = "--workload write --clients 2 --ops-per-client 30"
-    swept = sweep(tmp_path / "write", files, options)
+    measured = measure(files, options)
     assert (files / f"blocks-8192-{2 << 20}").read_bytes() == read
-    rows = swept.rows("totals.csv")
+    rows = measured.totals
     assert {row["engine"] for row in rows} == {
         "asyncuring",
         "asyncuring-threads",
@@ -271,14 +260,14 @@ def test_a_sweep_of_writes_leaves_the_file_of_the_reads_alone(files: Path, tmp_p
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
-def test_a_batch_counts_each_block_and_one_latency(loop: str, files: Path, tmp_path: Path) -> None:
+def test_a_batch_counts_each_block_and_one_latency(loop: str, files: Path) -> None:
     options = f"--workload read-many --batch 8 --loop {loop} --clients 3 --ops-per-client 400"
-    swept = sweep(tmp_path, files, options)
-    rows = swept.rows("totals.csv")
+    measured = measure(files, options)
+    rows = measured.totals
     assert {(row["workload"], row["batch"], row["ops"]) for row in rows} == {
         ("read-many", "8", "1200")
     }
-    for record in trial_records(swept):
+    for record in measured.records:
         for client in record["clients"]:
             assert client["ops"] == 400
             assert sum(client["latency_histogram"][1::2]) == 50
@@ -320,21 +309,21 @@ def test_a_batch_with_a_failure_does_not_count(trial: Trial, blocks: Path) -> No
     assert client["ops"] == 4 * short.count([])
 
 
-def test_batches_end_with_the_time_too(files: Path, tmp_path: Path) -> None:
+def test_batches_end_with_the_time_too(files: Path) -> None:
     options = "--workload read-many --engines null --clients 3 --duration 60ms"
-    (row,) = sweep(tmp_path, files, options).rows("totals.csv")
+    (row,) = measure(files, options).totals
     assert (row["batch"], row["error"]) == ("32", "")
     assert float(row["ops"]) % 32 == 0
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
-def test_several_loops_share_the_clients(loop: str, files: Path, tmp_path: Path) -> None:
+def test_several_loops_share_the_clients(loop: str, files: Path) -> None:
     options = f"--loops 2 --loop {loop} --clients 5 --ops-per-client 30 --verify"
-    swept = sweep(tmp_path, files, options)
-    for row in swept.rows("totals.csv"):
+    measured = measure(files, options)
+    for row in measured.totals:
         loops = "1" if row["engine"] == "blocking" else "2"
         assert (row["clients"], row["loops"], row["ops"]) == ("5", loops, "150")
-    for record in trial_records(swept):
+    for record in measured.records:
         assert [client["ops"] for client in record["clients"]] == [30] * 5
 
 
@@ -368,21 +357,19 @@ def test_a_busy_thread_is_in_the_way(trial: Trial) -> None:
     assert record["clients"][0]["latency_ns_max"] >= 4e6
 
 
-def test_the_totals_say_that_a_busy_thread_was_there(files: Path, tmp_path: Path) -> None:
+def test_the_totals_say_that_a_busy_thread_was_there(files: Path) -> None:
     options = "--engines null,blocking --busy-thread --clients 2 --ops-per-client 10"
-    rows = sweep(tmp_path, files, options).rows("totals.csv")
+    rows = measure(files, options).totals
     assert [row["busy_thread"] for row in rows] == ["True", "True"]
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_a_background_is_in_a_class_and_not_among_the_clients(
-    files: Path, tmp_path: Path, loop: str
-) -> None:
+def test_a_background_is_in_a_class_and_not_among_the_clients(files: Path, loop: str) -> None:
     options = f"--engines asyncuring,asyncuring-classes --loop {loop} --clients 2 --background 0,9"
-    swept = sweep(tmp_path, files, f"{options} --duration 300ms --direct")
-    rows = {(row["engine"], row["background"]): row for row in swept.rows("totals.csv")}
+    measured = measure(files, f"{options} --duration 300ms --direct")
+    rows = {(row["engine"], row["background"]): row for row in measured.totals}
     assert len(rows) == 4
-    for record in trial_records(swept):
+    for record in measured.records:
         trial = record["trial"]
         assert len(record["clients"]) == 2
         assert len(record["background"]) == trial["background"]

@@ -109,9 +109,10 @@ def show_note(text: str) -> None:
 def show_harness(costs: Iterable[HarnessCost]) -> None:
     """Print what the harness takes of each op, where that was measured."""
     for cost in costs:
-        loop, clients = cost.combination.loop, counted(cost.combination.clients, "client")
+        clients = counted(cost.combination.clients, "client")
+        where = ", ".join(filter(None, (cost.combination.loop, clients, cost.differences)))
         console.print(
-            f"harness: {loop}, {clients}: null {cost.null_us:.2f} us per op,"
+            f"harness: {where}: null {cost.null_us:.2f} us per op,"
             f" bare {cost.bare_us:.2f}: {cost.times:.2f} times",
             soft_wrap=True,
         )

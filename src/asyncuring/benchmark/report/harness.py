@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from asyncuring.benchmark.report.combination import varying
+from asyncuring.benchmark.report.describing import describe
 from asyncuring.benchmark.report.totals import ranked_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from asyncuring.benchmark.report.combination import Combination
     from asyncuring.benchmark.report.totals import Summary
@@ -23,6 +25,8 @@ class HarnessCost(NamedTuple):
 
     combination: Combination
     """That of `null`."""
+    differences: str
+    """What sets its setting apart from those of the others."""
     null_us: float
     bare_us: float
 
@@ -32,12 +36,14 @@ class HarnessCost(NamedTuple):
         return self.null_us / self.bare_us
 
 
-def harness_costs(summaries: Iterable[Summary]) -> Iterator[HarnessCost]:
+def harness_costs(summaries: Sequence[Summary]) -> Iterator[HarnessCost]:
     """Return a cost for each number of clients that both engines ran with on the same loop."""
+    differing = varying([summary.combination.setting for summary in summaries])
     for group in ranked_groups(summaries).values():
         worked = {summary.combination: summary for summary in group if summary.repeats}
         for combination, null in worked.items():
             bare = worked.get(combination._replace(engine=BARE))
             if combination.engine == NULL and bare is not None:
+                differences = ", ".join(describe(combination.setting, differing))
                 fastest = [max(one.known("ops_per_second")) for one in (null, bare)]
-                yield HarnessCost(combination, *(1e6 / rate for rate in fastest))
+                yield HarnessCost(combination, differences, *(1e6 / rate for rate in fastest))
