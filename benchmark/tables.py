@@ -48,12 +48,12 @@ BAR_COLUMNS = (
 )
 
 SHOWN = [
-    ("cached, asyncio", "cached-asyncio.csv", "asyncio", (1, 8, 64, 400)),
-    ("cached, uvloop", "cached-uvloop-trio.csv", "uvloop", (64, 400)),
-    ("cached, trio", "cached-uvloop-trio.csv", "trio", (64, 400)),
-    ("`O_DIRECT`, asyncio", "direct-asyncio.csv", "asyncio", (1, 64)),
+    ("cached, asyncio", False, "asyncio", (1, 8, 64, 400)),
+    ("cached, uvloop", False, "uvloop", (64, 400)),
+    ("cached, trio", False, "trio", (64, 400)),
+    ("`O_DIRECT`, asyncio", True, "asyncio", (1, 64)),
 ]
-"""What the reader sees of each file in `results/`: label, file, loop, numbers of clients."""
+"""What the reader sees of the plan ``readme``: label, whether direct, loop, numbers of clients."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -92,9 +92,8 @@ def with_tables(document: str, render: Callable[[Table], str]) -> str:
 def throughput() -> Table:
     """Return thousand ops a second and CPU per op, engines side by side."""
     table = [["", "clients", *ENGINES.values()]]
-    for label, file, loop, counts in SHOWN:
-        with (RESULTS / file).open(encoding="utf-8", newline="") as lines:
-            found = {(r["engine"], r["loop"], r["clients"]): r for r in csv.DictReader(lines)}
+    for label, direct, loop, counts in SHOWN:
+        found = _readme_rows(direct=direct)
         for clients in counts:
             rows = [
                 found.get((engine, loop, str(clients))) or found.get((engine, "none", str(clients)))
@@ -106,13 +105,19 @@ def throughput() -> Table:
 
 def fairness() -> Table:
     """Return what the best served of 400 clients on asyncio got, over what the worst got."""
-    with (RESULTS / "cached-asyncio.csv").open(encoding="utf-8", newline="") as lines:
-        spreads = {
-            row["engine"]: f"{float(row['fairness_spread']):.2f}"
+    found = _readme_rows(direct=False)
+    rows = [found.get((e, "asyncio", "400")) or found[e, "none", "400"] for e in ENGINES]
+    spreads = [f"{float(row['fairness_spread']):.2f}" for row in rows]
+    return [["", *ENGINES.values()], ["spread", *spreads]]
+
+
+def _readme_rows(*, direct: bool) -> dict[tuple[str, str, str], dict[str, str]]:
+    with (RESULTS / "readme" / "totals.csv").open(encoding="utf-8", newline="") as lines:
+        return {
+            (row["engine"], row["loop"], row["clients"]): row
             for row in csv.DictReader(lines)
-            if row["clients"] == "400"
+            if row["direct"] == str(direct)
         }
-    return [["", *ENGINES.values()], ["spread", *(spreads[engine] for engine in ENGINES)]]
 
 
 def classes() -> Table:
