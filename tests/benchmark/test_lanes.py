@@ -135,7 +135,8 @@ def test_a_thinking_client_waits_and_its_latencies_do_not(loop: str, trial: Tria
     thinking = replace(trial, engine=engine, loop=loop, think_s=0.02, ops_per_client=6)
     record = run_in_fresh_process(thinking)
     assert record["error"] is None
-    assert record["seconds"] >= 6 * 0.02
+    # uvloop counts in whole milliseconds, and may be early by one.
+    assert record["seconds"] >= 6 * 0.019
     shortest = min(client["latency_histogram"][0] for client in record["clients"])
     assert bucket_middle_ns(shortest) < 0.02 * 1e9
 
