@@ -7,6 +7,7 @@
  *
  * cc -O2 -pthread -o copies_cost copies_cost.c && ./copies_cost FILE
  */
+#include "measuring.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -37,19 +38,6 @@ static char *memory;
 static struct order order;
 static _Atomic bool stopping;
 static _Atomic unsigned long done;
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* Each thread has half of the clients. */
 static void *copy(void *number)

@@ -7,6 +7,7 @@
  * cc -O2 -o registered_cost registered_cost.c -luring && ./registered_cost FILE [direct]
  */
 #define _GNU_SOURCE /* O_DIRECT */
+#include "measuring.h"
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdbool.h>
@@ -31,19 +32,6 @@ static struct io_uring ring;
 static char *memory;
 static int file;
 static unsigned long blocks, noise = 88172645463325252ul;
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static void prepare(enum kind kind, unsigned buffer)
 {

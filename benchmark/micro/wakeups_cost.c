@@ -12,6 +12,7 @@
  * cc -O2 -pthread -o wakeups_cost wakeups_cost.c -luring && ./wakeups_cost FILE DEPTH
  */
 #define _GNU_SOURCE /* O_DIRECT */
+#include "measuring.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -45,19 +46,6 @@ static int file, to_ring, to_loop, epoll;
 static unsigned depth;
 static unsigned long blocks, noise = 88172645463325252ul;
 static _Atomic unsigned asked, answered; /* ops that the loop has asked for; that are done */
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static void prepare(unsigned buffer)
 {

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 BLOCK_SIZE = 8192
 BLOCKS = 256
 
+ENGINES_AND_LOOPS = [
+    ("asyncuring", "asyncio"),
+    ("asyncuring", "trio"),
+    ("asyncuring-threads", "uvloop"),
+    ("thread-pool", "asyncio"),
+    ("thread-pool", "trio"),
+    ("blocking", "none"),
+]
+
 
 def run_benchmark(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

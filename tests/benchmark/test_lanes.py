@@ -20,7 +20,7 @@ from asyncuring.benchmark.offsets import draw_offsets, zipf_ranks
 from asyncuring.benchmark.recording import bucket_middle_ns
 from asyncuring.benchmark.runner import run_in_fresh_process
 from asyncuring.benchmark.workload import Ops
-from tests.benchmark.small import BLOCK_SIZE, BLOCKS
+from tests.benchmark.small import BLOCK_SIZE, BLOCKS, ENGINES_AND_LOOPS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -32,14 +32,6 @@ if TYPE_CHECKING:
 
 LOOPS = ("asyncio", "uvloop", "trio")
 
-ENGINES_AND_LOOPS = [
-    ("asyncuring", "asyncio"),
-    ("asyncuring", "trio"),
-    ("asyncuring-threads", "uvloop"),
-    ("thread-pool", "asyncio"),
-    ("thread-pool", "trio"),
-    ("blocking", "none"),
-]
 
 PACE: dict[str, Callable[[float], Awaitable[None]]] = {
     "asyncio": asyncio.sleep,

@@ -13,20 +13,11 @@ from asyncuring.benchmark import files as trial_files
 from asyncuring.benchmark.offsets import draw_offsets
 from asyncuring.benchmark.records import read_records
 from asyncuring.benchmark.runner import run_in_fresh_process
-from tests.benchmark.small import BLOCK_SIZE, BLOCKS, measure, run_benchmark
+from tests.benchmark.small import BLOCK_SIZE, BLOCKS, ENGINES_AND_LOOPS, measure, run_benchmark
 
 if TYPE_CHECKING:
     from asyncuring.benchmark.trial import Trial
 
-
-WRITERS = [
-    ("asyncuring", "asyncio"),
-    ("asyncuring", "trio"),
-    ("asyncuring-threads", "uvloop"),
-    ("thread-pool", "asyncio"),
-    ("thread-pool", "trio"),
-    ("blocking", "none"),
-]
 
 ONE_OF_EACH = [("asyncuring", "asyncio"), ("thread-pool", "trio"), ("blocking", "none")]
 
@@ -49,7 +40,7 @@ def is_sound(path: Path, block: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("engine", "loop"), WRITERS)
+@pytest.mark.parametrize(("engine", "loop"), ENGINES_AND_LOOPS)
 def test_writes_reach_the_offsets_that_were_drawn_and_no_others(
     engine: str, loop: str, trial: Trial, blocks: Path
 ) -> None:
@@ -60,7 +51,7 @@ def test_writes_reach_the_offsets_that_were_drawn_and_no_others(
     assert {block for block in range(BLOCKS) if not is_sound(blocks, block)} == written
 
 
-@pytest.mark.parametrize(("engine", "loop"), WRITERS)
+@pytest.mark.parametrize(("engine", "loop"), ENGINES_AND_LOOPS)
 def test_a_mix_writes_a_part_of_what_was_drawn(
     engine: str, loop: str, trial: Trial, blocks: Path
 ) -> None:
