@@ -77,19 +77,29 @@ static bool take_now(struct round *round, struct item *taken)
     return took;
 }
 
+static bool has_more(struct round *round)
+{
+    bool several = round->consumers_count > 1;
+    if (several)
+        pthread_mutex_lock(&round->taking);
+    bool more = queue_front(&round->queue) != NULL;
+    if (several)
+        pthread_mutex_unlock(&round->taking);
+    return more;
+}
+
 static bool take(struct round *round, struct item *taken)
 {
-    for (;;) {
-        if (take_now(round, taken))
-            return true;
+    while (!take_now(round, taken)) {
+        if (atomic_load(&round->stopping))
+            return false;
         doorbell_arm(&round->doorbell);
-        bool took = take_now(round, taken);
-        if (took || atomic_load(&round->stopping)) {
+        if (has_more(round) || atomic_load(&round->stopping))
             doorbell_leave(&round->doorbell);
-            return took;
-        }
-        doorbell_wait(&round->doorbell);
+        else
+            doorbell_wait(&round->doorbell);
     }
+    return true;
 }
 
 static void *consume(void *argument)

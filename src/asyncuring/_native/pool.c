@@ -163,22 +163,35 @@ static bool take_now(struct worker *worker, asyncuring_op *taken)
     return op != NULL;
 }
 
+static bool has_more(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->taking);
+    bool more = queue_front(pool->ops) != NULL;
+    pthread_mutex_unlock(&pool->taking);
+    return more;
+}
+
+static bool is_stopping(struct pool *pool)
+{
+    return atomic_load_explicit(&pool->stopping, memory_order_seq_cst);
+}
+
 /* The next op for `worker`, asleep until there is one. False when it is time to stop. */
 static bool take(struct worker *worker, asyncuring_op *taken)
 {
     struct pool *pool = worker->pool;
-    for (;;) {
-        if (take_now(worker, taken))
-            return true;
-        doorbell_arm(pool->doorbell); /* and look once more: see doorbell.h */
-        bool took = take_now(worker, taken);
-        if (took || atomic_load_explicit(&pool->stopping, memory_order_seq_cst)) {
+    while (!take_now(worker, taken)) {
+        if (is_stopping(pool))
+            return false;
+        doorbell_arm(pool->doorbell); /* and look once more, taking nothing: see doorbell.h */
+        if (has_more(pool) || is_stopping(pool)) {
             doorbell_leave(pool->doorbell);
-            return took;
+        } else {
+            doorbell_wait(pool->doorbell);
+            driver_count(&pool->driver->wakeups);
         }
-        doorbell_wait(pool->doorbell);
-        driver_count(&pool->driver->wakeups);
     }
+    return true;
 }
 
 static void *worker_run(void *argument)
