@@ -40,10 +40,10 @@ check: $(VENV)/.check-done
 format: $(VENV)/.check-done
 	$(bin)/ruff check --fix-only $(linted) ; $(bin)/ruff format $(linted) && $(bin)/clang-format -i $(native)
 
-# The native core under the sanitizers, then the long tests.
+# The native core under the sanitizers, then the long tests. RECORD=yes: into docs/attacks.csv.
 stress: setup
 	.ci/stress-packages && .ci/stress $(bin)/python $(STRESS_SECONDS)
-	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress)
+	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress $(if $(RECORD),--record-attacks))
 
 docs: $(VENV)/.docs-done
 	$(bin)/python -m sphinx -q -W --keep-going -E docs docs/_build/html

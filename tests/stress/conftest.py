@@ -2,8 +2,38 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.stress.attacks import Attack, write_attacks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-attacks", action="store_true", help="write what was tried into docs/attacks.csv"
+    )
+
+
+@pytest.fixture(scope="session")
+def noted_attacks(request: pytest.FixtureRequest) -> Iterator[list[Attack]]:
+    attacks: list[Attack] = []
+    yield attacks
+    if request.config.getoption("--record-attacks"):
+        write_attacks(attacks)
+
+
+@pytest.fixture
+def note_attack(noted_attacks: list[Attack]) -> Callable[[str, str, str, str, str], None]:
+    """Note what was tried, and what came out; see `Attack` for the five texts."""
+
+    def note(*texts: str) -> None:
+        noted_attacks.append(Attack(*texts))
+
+    return note
 
 
 @pytest.fixture(scope="session")
