@@ -45,8 +45,11 @@ stress: setup
 	.ci/stress-packages && .ci/stress $(bin)/python $(STRESS_SECONDS)
 	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress $(if $(RECORD),--record-attacks))
 
+# The manual; what its pages show as a session is tried. With LINKS=yes, links to elsewhere as well.
 docs: $(VENV)/.docs-done
 	$(bin)/python -m sphinx -q -W --keep-going -E docs docs/_build/html
+	$(bin)/python -m sphinx -q -W -b doctest docs docs/_build/doctest
+	$(if $(LINKS),$(bin)/python -m sphinx -q -W -b linkcheck docs docs/_build/links)
 
 # An sdist and a wheel in dist/, looked at by auditwheel, tried in an empty environment.
 wheel: $(VENV)/.release-done

@@ -1,13 +1,14 @@
-"""Sphinx: four pages, and the public names from their docstrings."""
+"""Sphinx: the manual, and the public names from their docstrings."""
 
 from __future__ import annotations
 
-import csv
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncuring.benchmark.options import GROUPS
+sys.path.insert(0, str(Path(__file__).parent))
+from generated import write_all
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -17,7 +18,14 @@ author = "The asyncuring authors"
 project_copyright = "2026, The asyncuring authors"
 version = release = installed_version("asyncuring")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build"]
 nitpicky = True
 # Classes of the standard library; no inventory is fetched, so that the docs build offline.
@@ -37,18 +45,5 @@ html_title = f"asyncuring {release}"
 
 
 def setup(app: Sphinx) -> None:
-    """Write the table of the benchmark's options, which stand in the code alone."""
-    app.connect("builder-inited", _write_options)
-
-
-def _write_options(app: Sphinx) -> None:
-    folder = Path(app.srcdir, "_build")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "benchmark-options.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["", "option", "value", "meaning"])
-        for group, options in GROUPS.items():
-            rows.writerows(
-                [group, f"``--{option.name}``", option.metavar or "", option.text]
-                for option in options
-            )
+    """Write what the pages take from the code."""
+    app.connect("builder-inited", lambda _: write_all())
