@@ -201,4 +201,6 @@ class FileHandle:
             return self._closed_error()
         if not detail and result == -errno.EINVAL and self._direct and self._leased is not None:
             detail = alignment_detail(self._leased.direct_alignment(self._fd), length, off)
+        if not detail and length:
+            detail = f"{length} bytes at offset {off}"
         return os_error(result, self._name, detail)
