@@ -100,7 +100,7 @@ def test_a_short_write_stops_what_is_behind_it(run: Run, driver: DriverName, fil
         async with await open_file(file, "r+", driver=driver) as uring_file:
             size = len(PATTERN)
             chain = uring_file.chain()
-            said = "only 100 bytes were written in step 2 of 4"
+            said = "only 100 of 4096 bytes were written at offset 16384, in step 2 of 4"
             with files_end_at(size + 100), pytest.raises(OSError, match=said) as caught:
                 await perform(
                     chain,
@@ -142,7 +142,7 @@ def test_the_largest_file_stops_what_is_behind_it(run: Run, driver: DriverName, 
     async def main() -> None:
         async with await open_file(file, "r+", driver=driver) as uring_file:
             chain = uring_file.chain()
-            with pytest.raises(OSError, match="only 100 bytes were written in step 1"):
+            with pytest.raises(OSError, match="only 100 of 4096 bytes were written at offset"):
                 await perform(
                     chain,
                     lambda chain: [
@@ -164,7 +164,7 @@ def test_a_failure_stops_what_is_behind_it(run: Run, driver: DriverName, file: P
         async with await open_file(file, "r+", driver=driver) as uring_file:
             size = len(PATTERN)
             chain = uring_file.chain()
-            said = "File too large, in step 1 of 3, writev_all_at of 2 bytes at 16384"
+            said = "File too large: 2 bytes at offset 16384, in step 1 of 3, writev_all_at"
             with files_end_at(size), pytest.raises(OSError, match=said) as caught:
                 await perform(
                     chain,

@@ -252,10 +252,9 @@ class Chain:
         if result >= 0 and step.name == "read_exactly_at":
             return EndOfFileError(result, step.length, os.fsdecode(self._name))
         where = f"in step {number + 1} of {len(self.steps)}, {step.name}"
-        if step.length:
-            where += f" of {step.length} bytes at {step.offset}"
         if result >= 0:
-            return os_error(-errno.EIO, self._name, f"only {result} bytes were written {where}")
+            what = f"{result} of {step.length} bytes were written at offset {step.offset}"
+            return os_error(-errno.EIO, self._name, f"only {what}, {where}")
         error = self._new_error(result, step.length, step.offset)
         if isinstance(error, OSError):
             return OSError(error.errno, f"{error.strerror}, {where}", self._name)
