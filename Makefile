@@ -1,15 +1,16 @@
 # The verbs of this project. Each sets up what it needs; logic longer than two lines is in .ci/.
-#   make bench | bars | microbench | tables | test | check | format | stress | docs | wheel | test-all | clean
+#   make bench | bars | microbench | tables | test | check | format | stress | soak | docs | wheel | test-all | clean
 PYTHON ?= python3
 VENV ?= .venv
 STRESS_SECONDS ?= 10
+DURATION ?= 600
 
 bin := $(VENV)/bin
 core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/asyncuring/_native/build.py
 linted := $(wildcard src tests benchmark/*.py benchmark/micro docs .ci/smoke.py setup.py)
 native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch] benchmark/micro/*.c)
 
-.PHONY: setup bench bars microbench tables test check format stress docs wheel test-all clean
+.PHONY: setup bench bars microbench tables test check format stress soak docs wheel test-all clean
 
 # Everything into $(VENV): an editable install with the extras that tests and benchmark need.
 setup: $(VENV)/.core-done
@@ -44,6 +45,10 @@ format: $(VENV)/.check-done
 stress: setup
 	.ci/stress-packages && .ci/stress $(bin)/python $(STRESS_SECONDS)
 	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress $(if $(RECORD),--record-attacks))
+
+# Many clients for DURATION seconds, and every read verified. KILL=yes: kill -9 a process instead.
+soak: setup
+	$(bin)/python -m tests.soak --duration $(DURATION) $(if $(filter yes,$(KILL)),--kill)
 
 # The manual; what its pages show as a session is tried. With LINKS=yes, links to elsewhere as well.
 docs: $(VENV)/.docs-done

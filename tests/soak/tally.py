@@ -1,0 +1,53 @@
+"""What the soak counts, and what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+__all__ = ["Tally"]
+
+# Of the messages; all are counted.
+_MESSAGES_MAX = 20
+
+
+class Tally:
+    """Counts of one soak.
+
+    Attributes:
+        ops: how many ended, by kind, however they ended.
+        reads: blocks, records and small files that were verified; of these `beside` a write, which
+            allows more than one version.
+        ends: how ops that were interrupted ended: "cancelled", "timed out", and "in time" for those
+            that were to be interrupted and were done before.
+        bars: what must be 0, by name.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.ops: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
+        self.verified = self.beside = 0
+        self.bars = dict.fromkeys(
+            (
+                "mismatches",
+                "lost acknowledgements",
+                "buffers changed after their await",
+                "left in flight or in the backlog",
+                "temporary files left",
+            ),
+            0,
+        )
+        self.messages: list[str] = []
+
+    def judged(self, where: str, verdict: str) -> None:
+        """Count a verdict of the model: empty, or what is wrong."""
+        self.verified += 1
+        if verdict:
+            bar = "lost acknowledgements" if verdict.startswith("lost") else "mismatches"
+            self.missed(bar, f"{where}: {verdict}")
+
+    def missed(self, bar: str, message: str, count: int = 1) -> None:
+        """Count what must not happen."""
+        self.bars[bar] += count
+        if len(self.messages) < _MESSAGES_MAX:
+            self.messages.append(f"{bar}: {message}")
