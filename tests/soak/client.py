@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.soak.content import BLOCK
 from tests.soak.logs import LOG_OPS
 from tests.soak.page_ops import PAGE_OPS, TOGETHER
-from tests.soak.small_files import SMALL_FILE_OPS
+from tests.soak.small_files import OWN_SMALL_FILE_OPS, SMALL_FILE_OPS
 from tests.soak.tasks import sleep
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["OWN_BLOCKS", "Client"]
 OWN_BLOCKS = 8
 
 OPS = [*PAGE_OPS, *LOG_OPS, *SMALL_FILE_OPS]
-WEIGHTS = [weight for _, _, weight in OPS]
+ALL_OPS = [*OPS, *OWN_SMALL_FILE_OPS]
 
 # No read leaves its buffer like that, and no block looks like it.
 POISON = b"\xa5" * (BLOCK * TOGETHER)
@@ -36,7 +36,7 @@ class Client:
 
     Attributes:
         file: of blocks, in which `own` are the numbers of those that only this client writes.
-        own_small_file: likewise.
+        own_small_file: likewise, if it has one.
         durable_share: of the chains, which would sync too often.
     """
 
@@ -52,7 +52,11 @@ class Client:
         self.file: PageFile = world.page_files[number % len(world.page_files)]
         first = number // len(world.page_files) * OWN_BLOCKS
         self.own = range(first, first + OWN_BLOCKS)
-        self.own_small_file = world.small_files[number]
+        self._ops = OPS
+        if number < len(world.small_files):
+            self.own_small_file = world.small_files[number]
+            self._ops = ALL_OPS
+        self._weights = [weight for _, _, weight in self._ops]
 
     def own_blocks(self, count: int) -> range:
         """Some of its own, side by side."""
@@ -75,7 +79,7 @@ class Client:
         """Work."""
         with self.world.class_of(self.number):
             while monotonic() < self.world.until:
-                name, op, _ = self.random.choices(OPS, WEIGHTS)[0]
+                name, op, _ = self.random.choices(self._ops, self._weights)[0]
                 await self._perform(name, partial(op, self))
                 if self.random.random() < 0.05:
                     await sleep(self.random.random() * 0.1)

@@ -27,6 +27,9 @@ __all__ = ["Pair", "Soak", "turn_of"]
 # is short.
 _SEGMENT_SECONDS, _SEGMENT_SECONDS_MIN = 20.0, 0.3
 
+# The second time that a loop is used still takes some memory that it keeps.
+_WARMING_TURNS = 2
+
 # How long what was counted as in flight may take to be counted as done: far more than an op.
 _QUIET_SECONDS_MAX = 5.0
 
@@ -64,18 +67,19 @@ class Soak:
         self._tally = tally
 
     def run(self, duration: float, drivers: Sequence[DriverName], loops: Sequence[str]) -> None:
-        """Take turns: one in the first tenth, to warm up, and as many as there is time for."""
+        """Take turns: some in the first tenth, to warm up, and as many as there is time for."""
         start = monotonic()
         turns = max(1, round(0.9 * duration / max(len(drivers), len(loops)) / _SEGMENT_SECONDS))
-        self._run_pairs(turn_of(self._seed, drivers, loops), start + 0.1 * duration)
+        first, last = self._seed, self._seed + _WARMING_TURNS
+        self._run_turns(range(first, last), drivers, loops, start + 0.1 * duration)
         self.warm = state()
-        pairs = [
-            pair for turn in range(turns) for pair in turn_of(self._seed + turn, drivers, loops)
-        ]
-        self._run_pairs(pairs, start + duration)
+        self._run_turns(range(last, last + turns), drivers, loops, start + duration)
         self.end = state()
 
-    def _run_pairs(self, pairs: Sequence[Pair], until: float) -> None:
+    def _run_turns(
+        self, turns: range, drivers: Sequence[DriverName], loops: Sequence[str], until: float
+    ) -> None:
+        pairs = [pair for turn in turns for pair in turn_of(turn, drivers, loops)]
         for number, pair in enumerate(pairs):
             # To verify and to clear up takes time as well, which those that follow do not have.
             left = max(0.0, until - monotonic()) / (len(pairs) - number)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["World"]
 
-_FILES = 24
+_FILES, _SMALL_FILES = 24, 200
 _POOL_BUFFERS = 600
 _SERIES = 3
 
@@ -54,7 +54,7 @@ class World:
             PageFile(number, directory / f"pages-{number}", per_file, is_direct=number % 4 == 3)
             for number in range(_FILES)
         ]
-        self.small_files = [SmallFile(number, directory) for number in range(clients)]
+        self.small_files = [SmallFile(number, directory) for number in range(_SMALL_FILES)]
         self.appended, self.grouped = (
             [
                 LogSeries(directory / f"{name}-{number}", driver, is_grouped=name == "grouped")

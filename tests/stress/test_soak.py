@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CLIENTS = 1200
 # Each driver with another one: `make soak` has them all take turns.
 LOOPS: dict[str, str] = {"uring": "trio", "uring-local": "asyncio", "threads": "uvloop"}
-SOAK_SECONDS, KILL_SECONDS = 4, 2
+SOAK_SECONDS, KILL_SECONDS = 3, 2
 PROGRAM_SECONDS_MAX = 30
 
 
