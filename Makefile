@@ -48,7 +48,7 @@ stress: setup
 
 # Many clients for DURATION seconds, and every read verified. KILL=yes: kill -9 a process instead.
 soak: setup
-	$(bin)/python -m tests.soak --duration $(DURATION) $(if $(filter yes,$(KILL)),--kill)
+	$(bin)/python -m tests.soak --duration $(DURATION) $(if $(KILL),--kill) $(if $(RECORD),--record-attacks)
 
 # The manual; what its pages show as a session is tried. With LINKS=yes, links to elsewhere as well.
 docs: $(VENV)/.docs-done

@@ -15,7 +15,7 @@ from tests.soak.model import ZEROS, Place
 from tests.soak.pages import Change, Look, PageFile
 from tests.soak.process import State
 from tests.soak.table import bars_of, growth
-from tests.soak.tally import Tally
+from tests.soak.tally import LATE_CHANGES, Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +154,7 @@ def test_a_read_that_left_its_buffer_alone_is_found(page_file: PageFile) -> None
 
 
 def test_a_buffer_that_changes_late_is_found() -> None:
-    tally, released = Tally(), []
+    tally, released = Tally(LATE_CHANGES), []
     guard = Guard(tally)
     buffers = [bytearray(100), bytearray(100)]
     for number, buffer in enumerate(buffers):
@@ -163,7 +163,7 @@ def test_a_buffer_that_changes_late_is_found() -> None:
     assert released == []
     buffers[1][50] = 1
     guard.sweep(everything=True)
-    assert (released, missed(tally)) == ([0, 1], {"buffers changed after their await": 1})
+    assert (released, missed(tally)) == ([0, 1], {LATE_CHANGES: 1})
 
 
 RECORDS = [sealed(Label(0, place, 0, 0), 200) for place in range(3)]

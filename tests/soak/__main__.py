@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, get_args
 
 from asyncuring._runtime import DriverName
 from tests.soak.kill import kill_again_and_again
+from tests.soak.recorded import kill_attack, soak_attack
 from tests.soak.segments import Soak
 from tests.soak.table import Bar, bars_of, growth, table
-from tests.soak.tally import Tally
+from tests.stress.attacks import write_attacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--loop", choices=LOOPS, help="instead of taking turns")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kill", action="store_true", help="kill a process instead, many times")
+    parser.add_argument("--record-attacks", action="store_true", help="into docs/attacks.csv")
     return parser.parse_args(arguments)
 
 
@@ -42,16 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faulthandler.dump_traceback_later(options.duration + GRACE_SECONDS, exit=True)
     drivers = [options.driver] if options.driver else DRIVERS
     loops = [options.loop] if options.loop else LOOPS
-    tally = Tally()
     if options.kill:
-        kills = kill_again_and_again(options.duration, drivers, loops, options.seed, tally)
+        tally, rounds = kill_again_and_again(options.duration, drivers, loops, options.seed)
         bars = bars_of(tally)
-        sys.stdout.write(table(tally, bars, kills))
+        attack = kill_attack(drivers, loops, options.duration, tally, bars, rounds)
     else:
-        soak = Soak(CLIENTS, options.seed, tally)
+        soak = Soak(CLIENTS, options.seed)
         soak.run(options.duration, drivers, loops)
+        tally, rounds = soak.tally, {"segments": soak.segments}
         bars = [*bars_of(tally), *growth(soak.warm, soak.end)]
-        sys.stdout.write(table(tally, bars, {"segments": soak.segments}))
+        attack = soak_attack(CLIENTS, drivers, loops, options.duration, tally, bars)
+    sys.stdout.write(table(tally, bars, rounds))
+    if options.record_attacks:
+        write_attacks([attack])
     faulthandler.cancel_dump_traceback_later()
     return exit_status(bars)
 

@@ -7,6 +7,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from tests.soak.tally import LATE_CHANGES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,5 +44,5 @@ class Guard:
     def _look(self) -> None:
         _, view, checksum, what, release = self._watched.popleft()
         if zlib.crc32(view) != checksum:
-            self._tally.missed("buffers changed after their await", what)
+            self._tally.missed(LATE_CHANGES, what)
         release()

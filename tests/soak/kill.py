@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 
 from tests.soak.durable import Acknowledgement, Durable
 from tests.soak.segments import turn_of
+from tests.soak.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncuring._runtime import DriverName
     from tests.soak.segments import Pair
-    from tests.soak.tally import Tally
 
 __all__ = ["kill_again_and_again"]
 
@@ -46,9 +46,9 @@ def kill_again_and_again(
     drivers: Sequence[DriverName],
     loops: Sequence[str],
     seed: int,
-    tally: Tally,
-) -> dict[str, int]:
-    """Do it for `duration` seconds; return what was counted."""
+) -> tuple[Tally, dict[str, int]]:
+    """Do it for `duration` seconds; return what was verified, and what was counted."""
+    tally = Tally()
     until = monotonic() + duration
     generator = random.Random(seed)
     directory = Path(tempfile.mkdtemp(prefix="asyncuring-soak-"))
@@ -63,7 +63,7 @@ def kill_again_and_again(
             durable.check(tally)
     finally:
         shutil.rmtree(directory)
-    return {"processes killed": number, **durable.counts}
+    return tally, {"processes killed": number, **durable.counts}
 
 
 def _kill_one(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import asyncuring
 from tests.running import LOOPS
 from tests.soak.process import State, state
+from tests.soak.tally import IN_FLIGHT, LATE_CHANGES, TEMPORARY_FILES, Tally
 from tests.soak.tasks import sleep
 from tests.soak.visitors import Visitors
 from tests.soak.world import World
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncuring._runtime import DriverName
-    from tests.soak.tally import Tally
 
 __all__ = ["Pair", "Soak", "turn_of"]
 
@@ -52,6 +52,7 @@ class Soak:
 
     Attributes:
         segments: how many there were.
+        tally: what was counted.
         warm: what the process had after the segments that warm it up.
         end: after the last.
     """
@@ -59,12 +60,12 @@ class Soak:
     warm: State
     end: State
 
-    def __init__(self, clients: int, seed: int, tally: Tally) -> None:
+    def __init__(self, clients: int, seed: int) -> None:
         """Nothing runs yet."""
         self.segments = 0
         self._clients = clients
         self._seed = seed
-        self._tally = tally
+        self.tally = Tally(LATE_CHANGES, IN_FLIGHT, TEMPORARY_FILES)
 
     def run(self, duration: float, drivers: Sequence[DriverName], loops: Sequence[str]) -> None:
         """Take turns: some in the first tenth, to warm up, and as many as there is time for."""
@@ -90,14 +91,14 @@ class Soak:
         seed = self._seed * 1000 + self.segments
         directory = Path(tempfile.mkdtemp(prefix="asyncuring-soak-"))
         try:
-            world = World(directory, pair.driver, self._clients, seed, self._tally)
+            world = World(directory, pair.driver, self._clients, seed, self.tally)
             LOOPS[pair.loop](self._main, world, seconds)
         finally:
             shutil.rmtree(directory)
 
     async def _main(self, world: World, seconds: float) -> None:
         visitors = Visitors(
-            world.directory, world.driver, world.seed, monotonic() + seconds, self._tally
+            world.directory, world.driver, world.seed, monotonic() + seconds, self.tally
         )
         await world.open()
         visitors.start()
@@ -118,4 +119,4 @@ class Soak:
             left = now.in_flight + now.backlog
             await sleep(0.001)
         if left:
-            self._tally.missed("left in flight or in the backlog", f"{left} ops", left)
+            self.tally.missed(IN_FLIGHT, f"{left} ops", left)

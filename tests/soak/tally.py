@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["Tally"]
+__all__ = ["IN_FLIGHT", "LATE_CHANGES", "TEMPORARY_FILES", "Tally"]
+
+LATE_CHANGES = "buffers changed after their await"
+IN_FLIGHT = "left in flight or in the backlog"
+TEMPORARY_FILES = "temporary files left"
 
 # Of the messages; all are counted.
 _MESSAGES_MAX = 20
@@ -22,21 +26,12 @@ class Tally:
         bars: what must be 0, by name.
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, *bars: str) -> None:
+        """Begin with nothing; `bars`: what is looked at besides content."""
         self.ops: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
         self.verified = self.beside = 0
-        self.bars = dict.fromkeys(
-            (
-                "mismatches",
-                "lost acknowledgements",
-                "buffers changed after their await",
-                "left in flight or in the backlog",
-                "temporary files left",
-            ),
-            0,
-        )
+        self.bars = dict.fromkeys(("mismatches", "lost acknowledgements", *bars), 0)
         self.messages: list[str] = []
 
     def judged(self, where: str, verdict: str) -> None:

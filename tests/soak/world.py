@@ -16,6 +16,7 @@ from tests.soak.logs import LogSeries
 from tests.soak.page_ops import TOGETHER
 from tests.soak.pages import PageFile
 from tests.soak.small_files import SmallFile
+from tests.soak.tally import TEMPORARY_FILES
 from tests.soak.tasks import Interrupter, sleep, together
 
 if TYPE_CHECKING:
@@ -122,4 +123,4 @@ class World:
         self.pool.close()
         left = [path.name for path in self.directory.glob(".asyncuring-*")]
         for name in left:
-            self.tally.missed("temporary files left", name)
+            self.tally.missed(TEMPORARY_FILES, name)
