@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,14 @@ from tests.soak.logs import Log
 from tests.soak.model import ZEROS, Place
 from tests.soak.pages import Change, Look, PageFile
 from tests.soak.process import State
+from tests.soak.segments import turn_of
 from tests.soak.table import bars_of, growth
 from tests.soak.tally import LATE_CHANGES, Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from asyncuring._runtime import DriverName
 
 
 def missed(tally: Tally) -> dict[str, int]:
@@ -220,4 +224,24 @@ def test_a_bar_that_is_missed_is_told() -> None:
         "resident memory",
         "descriptors",
         "threads",
+    ]
+
+
+def test_what_another_thread_missed_is_added() -> None:
+    tally, other = Tally(LATE_CHANGES), Tally()
+    for one in (tally, other):
+        one.ops["read_at"] += 1
+        one.judged("somewhere", "lost: it")
+    tally.add(other)
+    assert (tally.ops["read_at"], tally.verified, len(tally.messages)) == (2, 2, 2)
+    assert missed(tally) == {"lost acknowledgements": 2}
+
+
+def test_in_three_turns_each_driver_meets_each_loop() -> None:
+    drivers: list[DriverName] = ["uring", "uring-local", "threads"]
+    loops = ["asyncio", "uvloop", "trio"]
+    pairs = [pair for turn in range(3) for pair in turn_of(turn, drivers, loops)]
+    assert sorted(pairs) == sorted(product(drivers, loops))
+    assert turn_of(5, ["threads"], loops) == [
+        ("threads", loop) for loop in ("trio", "asyncio", "uvloop")
     ]

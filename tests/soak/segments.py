@@ -97,16 +97,15 @@ class Soak:
             shutil.rmtree(directory)
 
     async def _main(self, world: World, seconds: float) -> None:
-        visitors = Visitors(
-            world.directory, world.driver, world.seed, monotonic() + seconds, self.tally
-        )
+        visitors = Visitors(world.directory, world.driver, world.seed, monotonic() + seconds)
         await world.open()
         visitors.start()
         await world.run(seconds)
-        while visitors.is_alive():
+        while visitors.is_alive():  # to join it would keep this loop from ending its ops
             await sleep(0.001)
         if visitors.failure is not None:
             raise visitors.failure
+        self.tally.add(visitors.tally)
         await self._look_for_rest()
         await world.close()
 

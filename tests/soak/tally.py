@@ -19,11 +19,11 @@ class Tally:
 
     Attributes:
         ops: how many ended, by kind, however they ended.
-        reads: blocks, records and small files that were verified; of these `beside` a write, which
-            allows more than one version.
-        ends: how ops that were interrupted ended: "cancelled", "timed out", and "in time" for those
-            that were to be interrupted and were done before.
+        verified: blocks, records and small files.
+        beside: of these, blocks that were written meanwhile, which allows more than one version.
+        ends: how those ops ended that were to be interrupted.
         bars: what must be 0, by name.
+        messages: the first of what was missed.
     """
 
     def __init__(self, *bars: str) -> None:
@@ -33,6 +33,16 @@ class Tally:
         self.verified = self.beside = 0
         self.bars = dict.fromkeys(("mismatches", "lost acknowledgements", *bars), 0)
         self.messages: list[str] = []
+
+    def add(self, other: Tally) -> None:
+        """Count what another one has counted, of a thread that has ended."""
+        self.ops += other.ops
+        self.ends += other.ends
+        self.verified += other.verified
+        self.beside += other.beside
+        for bar, count in other.bars.items():
+            self.bars[bar] += count
+        self.messages += other.messages
 
     def judged(self, where: str, verdict: str) -> None:
         """Count a verdict of the model: empty, or what is wrong."""

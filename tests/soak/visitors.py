@@ -11,12 +11,12 @@ import asyncuring
 from tests.running import LOOPS
 from tests.soak.content import BLOCK
 from tests.soak.pages import Change, Look, PageFile
+from tests.soak.tally import Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from asyncuring._runtime import DriverName
-    from tests.soak.tally import Tally
 
 __all__ = ["Visitors"]
 
@@ -28,16 +28,14 @@ class Visitors(threading.Thread):
     """Runs one short loop after the other until the time is over.
 
     Attributes:
-        tally: of their own, for another thread counts in that of the others.
+        tally: of its own, to be added to another one when the thread has ended.
         failure: what ended them too early.
     """
 
-    def __init__(
-        self, directory: Path, driver: DriverName, seed: int, until: float, tally: Tally
-    ) -> None:
+    def __init__(self, directory: Path, driver: DriverName, seed: int, until: float) -> None:
         """Let them use one file in `directory`."""
         super().__init__(name="soak-visitors")
-        self.tally = tally
+        self.tally = Tally()
         self.failure: BaseException | None = None
         self._file = PageFile(1000, directory / "visited", _BLOCKS, is_direct=False)
         self._driver: DriverName = driver
