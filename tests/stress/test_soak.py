@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from tests.soak.table import bars_of, growth, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from asyncuring._runtime import DriverName
 
@@ -52,29 +54,31 @@ def test_what_was_acknowledged_durable_outlives_kill_9(
     note_attack(*attack)
 
 
-def run_program(source: str) -> subprocess.CompletedProcess[str]:
+def run_program(source: str, directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", f"import sys\nfrom tests.soak import __main__ as soak\n{source}"],
         capture_output=True,
         text=True,
         check=False,
         timeout=PROGRAM_SECONDS_MAX,
+        env={**os.environ, "TMPDIR": str(directory)},  # what ends itself leaves its files
     )
 
 
-def test_a_soak_that_hangs_ends_itself_and_shows_its_stacks() -> None:
-    done = run_program("soak.GRACE_SECONDS = 0.2\nsoak.main(['--duration', '0'])")
+def test_a_soak_that_hangs_ends_itself_and_shows_its_stacks(tmp_path: Path) -> None:
+    done = run_program("soak.GRACE_SECONDS = 0.2\nsoak.main(['--duration', '0'])", tmp_path)
     assert done.returncode == 1
     assert "Timeout" in done.stderr
     assert "most recent call first" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--kill"], ["--driver", "threads", "--loop", "trio"]])
-def test_a_bar_that_is_missed_is_the_exit_status(arguments: list[str]) -> None:
+def test_a_bar_that_is_missed_is_the_exit_status(arguments: list[str], tmp_path: Path) -> None:
     done = run_program(
         "from tests.soak.tally import Tally\n"
         "Tally.judged = lambda tally, *_: tally.missed('mismatches', 'as the test says')\n"
-        f"sys.exit(soak.main(['--duration', '0.5', *{arguments}]))"
+        f"sys.exit(soak.main(['--duration', '0.5', *{arguments}]))",
+        tmp_path,
     )
     assert done.returncode == 1
     assert done.stderr == ""
