@@ -103,6 +103,11 @@ static void take(struct ring_thread *self, const asyncuring_op *op)
     }
 }
 
+static bool ring_has_room(const struct ring_thread *self)
+{
+    return self->in_kernel < self->in_kernel_max;
+}
+
 static unsigned take_batch(struct ring_thread *self)
 {
     struct queue *ops = &self->driver->ops;
@@ -115,8 +120,7 @@ static unsigned take_batch(struct ring_thread *self)
     else if (room > 0)
         room--; /* for the doorbell's read, unless that is there already */
     uint64_t bytes = 0;
-    while (count < room && bytes < BATCH_BYTES && self->in_kernel < self->in_kernel_max &&
-           (op = queue_front(ops))) {
+    while (count < room && bytes < BATCH_BYTES && ring_has_room(self) && (op = queue_front(ops))) {
         bytes += ring_transfer_length(op);
         take(self, op);
         queue_pop(ops);
@@ -209,7 +213,9 @@ static void submit_chains(struct ring_thread *self)
 static bool has_reason_to_stay_awake(const void *ring_thread)
 {
     const struct ring_thread *self = ring_thread;
-    return queue_front(&self->driver->ops) != NULL ||
+    /* What the ring has no room for waits for a completion, which comes by entering the ring. */
+    bool takes = ring_has_room(self) || self->broken;
+    return (takes && queue_front(&self->driver->ops) != NULL) ||
            atomic_load_explicit(&self->driver->stopping, memory_order_seq_cst);
 }
 
