@@ -41,9 +41,9 @@ check: $(VENV)/.check-done
 format: $(VENV)/.check-done
 	$(bin)/ruff check --fix-only $(linted) ; $(bin)/ruff format $(linted) && $(bin)/clang-format -i $(native)
 
-# The native core under the sanitizers, then the long tests. RECORD=yes: into docs/attacks.csv.
+# The native core as a model and under the sanitizers, then the long tests. RECORD=yes: into docs/attacks.csv.
 stress: setup
-	.ci/stress-packages && .ci/stress $(bin)/python $(STRESS_SECONDS)
+	.ci/stress-packages && .ci/model && .ci/stress $(bin)/python $(STRESS_SECONDS)
 	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress $(if $(RECORD),--record-attacks))
 
 # Many clients for DURATION seconds, and every read verified. KILL=yes: kill -9 a process instead.
