@@ -1,4 +1,4 @@
-/* Description: every driver between several event loops that come and go.
+/* Description: every driver between 1 to 16 event loops that come and go.
  *
  * Each loop is a thread that attaches a port, and then, tick after tick, stages ops on its own
  * blocks of one file, exchanges, checks what came back, and sleeps on the port's fd. Reads must
@@ -18,7 +18,7 @@
 #include <poll.h>
 #include <sys/types.h>
 
-#define LOOPS 5
+#define LOOPS_MAX 16
 #define THREADS 3 /* fewer than the pipe reads of one loop: they may not keep others waiting */
 #define DEPTH_MAX 64
 #define PIPES_MAX 12
@@ -27,7 +27,7 @@
 #define BLOCK_WORDS 128
 #define BLOCK_SIZE (BLOCK_WORDS * sizeof(uint64_t))
 #define TICKS_PER_VISIT 200
-#define LIFE_SECONDS 1.0
+#define LIFE_SECONDS 0.4
 
 #define PIPE_READ 255 /* a kind of our own */
 
@@ -235,7 +235,7 @@ static void check_result(struct loop *self, struct slot *slot, int64_t result)
         slot->opened_fd = (int)result;
         break;
     case ASYNCURING_OP_STATX:
-        CHECK(result == 0 && slot->words[STATX_SIZE_WORD] == LOOPS * BLOCKS * BLOCK_SIZE,
+        CHECK(result == 0 && slot->words[STATX_SIZE_WORD] == LOOPS_MAX * BLOCKS * BLOCK_SIZE,
               "%ld, size %lu", (long)result, (unsigned long)slot->words[STATX_SIZE_WORD]);
         break;
     default:
@@ -324,7 +324,7 @@ static void *loop_run(void *argument)
 static int create_file(void)
 {
     int file = nameless_file();
-    for (unsigned number = 0; number < LOOPS; number++) {
+    for (unsigned number = 0; number < LOOPS_MAX; number++) {
         struct loop empty = {.number = number};
         for (unsigned block = 0; block < BLOCKS; block++)
             for (unsigned i = 0; i < BLOCK_WORDS; i++) {
@@ -335,10 +335,10 @@ static int create_file(void)
     return file;
 }
 
-static void live(const char *name, asyncuring_driver *driver, unsigned threads)
+static void live(const char *name, asyncuring_driver *driver, unsigned threads, unsigned count)
 {
     static unsigned lives;
-    struct loop *loops = calloc(LOOPS, sizeof *loops);
+    struct loop *loops = calloc(count, sizeof *loops);
     int file = create_file();
     unsigned sides = 0;
     while (sides < SIDES && asyncuring_driver_side_start(driver, sides + 1) == 0)
@@ -348,17 +348,17 @@ static void live(const char *name, asyncuring_driver *driver, unsigned threads)
     lives++;
     if (threads != THREADS && lives % 2)
         driver->carries &= ~(1u << ASYNCURING_OP_OPEN | 1u << ASYNCURING_OP_STATX);
-    for (unsigned i = 0; i < LOOPS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         loops[i].driver = driver;
         loops[i].number = i;
         loops[i].sides = sides;
         loops[i].file = file;
         loops[i].until = until;
-        loops[i].random = (lives * LOOPS + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+        loops[i].random = (lives * LOOPS_MAX + i + 1) * UINT64_C(0x9e3779b97f4a7c15);
         CHECK(pthread_create(&loops[i].thread, NULL, loop_run, &loops[i]) == 0, "no thread");
     }
     uint64_t ops = 0;
-    for (unsigned i = 0; i < LOOPS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         pthread_join(loops[i].thread, NULL);
         ops += loops[i].ops;
     }
@@ -367,7 +367,7 @@ static void live(const char *name, asyncuring_driver *driver, unsigned threads)
     asyncuring_driver_stop(driver);
     close(file);
     free(loops);
-    printf("driver_stress: %s, %d loops: %lu ops, each completed once\n", name, LOOPS,
+    printf("driver_stress: %s, %u loops: %lu ops, each completed once\n", name, count,
            (unsigned long)ops);
 }
 
@@ -375,21 +375,23 @@ int main(int arguments_count, char **arguments)
 {
     double until = seconds_now() + (arguments_count > 1 ? atof(arguments[1]) : 1);
     asyncuring_start_error error = {0};
+    unsigned loops = 5;
     do {
         watchdog_feed();
         asyncuring_driver *driver = asyncuring_threads_start(THREADS, &error);
         CHECK(driver, "%s", strerror(error.error));
-        live("threads", driver, THREADS);
+        live("threads", driver, THREADS, loops);
 
         watchdog_feed();
         driver = start_with_ring("driver_stress: uring", asyncuring_uring_start);
         if (driver)
-            live("uring", driver, 1);
+            live("uring", driver, 1, loops);
 
         watchdog_feed();
         driver = start_with_ring("driver_stress: uring-local", asyncuring_uring_local_start);
         if (driver)
-            live("uring-local", driver, 0);
+            live("uring-local", driver, 0, loops);
+        loops = (loops + 10) % LOOPS_MAX + 1; /* 16, 11, 6, 1, 12, …: every number in 16 turns */
     } while (seconds_now() < until);
     return 0;
 }

@@ -4,12 +4,16 @@
  * A producer stands for an event loop: it pushes batches within its share of the queue, rings the
  * consumers, reaps what they send back through a queue of its own, and sleeps on its own doorbell.
  * Consumers stand for a driver's threads: alone, like the ring thread, or several taking turns
- * under a mutex, like the native threads. Checked: each producer's items are popped in the order
- * in which they were pushed, come back once each with their contents, nobody sleeps through a ring
- * (the watchdog ends a hang), and nothing is left behind, not even a ring.
+ * under a mutex, like the native threads. In some rounds the doorbells' system calls come late, and
+ * in some of these no producer goes on before all have everything back, so that one item that is
+ * kept from somebody keeps all of them waiting. Checked: each producer's items are popped in the
+ * order in which they were pushed, come back once each with their contents, nobody sleeps through a
+ * ring (the watchdog ends a hang), and nothing is left behind, not even a ring.
  *
  * Usage: queue_stress SECONDS
  */
+#include "late.h" /* first */
+
 #include "doorbell.h"
 #include "queue.h"
 #include "watchdog.h"
@@ -20,6 +24,8 @@
 #define PRODUCERS_MAX 16
 #define CONSUMERS_MAX 4
 #define ITEMS_PER_ROUND 20000
+#define ITEMS_PER_LATE_ROUND 2000
+#define LATE_ROUNDS 6 /* to each of the others */
 
 struct item {
     uint32_t producer;
@@ -42,6 +48,8 @@ struct round {
     struct doorbell doorbell;
     _Atomic bool stopping;
     pthread_mutex_t taking;
+    bool in_step;
+    pthread_barrier_t step;
     unsigned producers_count, consumers_count, share, items;
     struct producer producers[PRODUCERS_MAX];
 };
@@ -159,7 +167,7 @@ static void *produce(void *argument)
     while (returned < round->items) {
         unsigned room = round->share - (pushed - returned);
         unsigned left = round->items - pushed;
-        unsigned count = random_to(&random, round->share);
+        unsigned count = round->in_step ? round->share : random_to(&random, round->share);
         count = count < room ? count : room;
         count = count < left ? count : left;
         for (unsigned i = 0; i < count; i++, pushed++)
@@ -170,6 +178,12 @@ static void *produce(void *argument)
         }
         if (random_to(&random, 8) == 1)
             sched_yield();
+        while (round->in_step && pushed > returned)
+            returned += reap_or_sleep(self, returned);
+        if (round->in_step) {
+            pthread_barrier_wait(&round->step);
+            continue;
+        }
         /* Now and then go on with the share half used, mostly sleep until something is back. */
         if (pushed - returned == round->share || pushed == round->items ||
             random_to(&random, 4) > 1)
@@ -188,18 +202,55 @@ static void check_nothing_rings(struct doorbell *doorbell)
     CHECK(atomic_load(&doorbell->sleepers) == 0, "an arming was left behind");
 }
 
-static void run_round(unsigned producers, unsigned consumers, unsigned share_log2)
+static struct round round;
+
+static void describe_end(const char *name, unsigned number, const struct queue *queue,
+                         struct doorbell *doorbell)
 {
-    static struct round round;
+    fprintf(stderr, "%s %u: %lu claimed, %lu popped, the next %s; %u sleepers, %ld rings\n", name,
+            number, (unsigned long)atomic_load(&queue->tail), (unsigned long)queue->head,
+            queue_front(queue) ? "is there" : "is not", atomic_load(&doorbell->sleepers),
+            eventfd_count(doorbell->fd));
+}
+
+__attribute__((no_sanitize("thread"))) static void describe_round(void)
+{
+    fprintf(stderr, "%u producers, %u consumers, shares of %u%s%s\n", round.producers_count,
+            round.consumers_count, round.share, round.in_step ? ", in step" : "",
+            atomic_load(&round.stopping) ? ", stopping" : "");
+    describe_end("queue", 0, &round.queue, &round.doorbell);
+    for (unsigned i = 0; i < round.producers_count; i++)
+        describe_end("producer", i, &round.producers[i].echoes, &round.producers[i].doorbell);
+}
+
+static void run_producers_and_consumers(void)
+{
+    pthread_t threads[CONSUMERS_MAX];
+    for (unsigned i = 0; i < round.consumers_count; i++)
+        CHECK(pthread_create(&threads[i], NULL, consume, &round) == 0, "no thread");
+    for (unsigned i = 0; i < round.producers_count; i++)
+        CHECK(pthread_create(&round.producers[i].thread, NULL, produce, &round.producers[i]) == 0,
+              "no thread");
+    for (unsigned i = 0; i < round.producers_count; i++)
+        pthread_join(round.producers[i].thread, NULL);
+    atomic_store(&round.stopping, true);
+    for (unsigned i = 0; i < round.consumers_count; i++)
+        doorbell_ring(&round.doorbell);
+    for (unsigned i = 0; i < round.consumers_count; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void run_round(unsigned producers, unsigned consumers, unsigned share_log2, unsigned items)
+{
     unsigned capacity_log2 = share_log2;
     while ((1u << capacity_log2) < producers << share_log2)
         capacity_log2++;
-    memset(&round, 0, sizeof round);
     round.producers_count = producers;
     round.consumers_count = consumers;
     round.share = (1u << capacity_log2) / producers; /* the queue's capacity, to the last cell */
-    round.items = ITEMS_PER_ROUND / producers;
+    round.items = items / producers;
     pthread_mutex_init(&round.taking, NULL);
+    pthread_barrier_init(&round.step, NULL, producers);
     CHECK(queue_create(&round.queue, capacity_log2, sizeof(struct item)), "out of memory");
     CHECK(doorbell_create(&round.doorbell, true) == 0, "no eventfd");
 
@@ -214,20 +265,7 @@ static void run_round(unsigned producers, unsigned consumers, unsigned share_log
         CHECK(queue_create(&producer->echoes, echoes_log2, sizeof(struct item)), "out of memory");
         CHECK(doorbell_create(&producer->doorbell, true) == 0, "no eventfd");
     }
-    pthread_t threads[CONSUMERS_MAX];
-    for (unsigned i = 0; i < consumers; i++)
-        CHECK(pthread_create(&threads[i], NULL, consume, &round) == 0, "no thread");
-    for (unsigned i = 0; i < producers; i++)
-        CHECK(pthread_create(&round.producers[i].thread, NULL, produce, &round.producers[i]) == 0,
-              "no thread");
-
-    for (unsigned i = 0; i < producers; i++)
-        pthread_join(round.producers[i].thread, NULL);
-    atomic_store(&round.stopping, true);
-    for (unsigned i = 0; i < consumers; i++)
-        doorbell_ring(&round.doorbell);
-    for (unsigned i = 0; i < consumers; i++)
-        pthread_join(threads[i], NULL);
+    run_producers_and_consumers();
 
     CHECK(queue_front(&round.queue) == NULL, "an item was left behind");
     check_nothing_rings(&round.doorbell);
@@ -243,22 +281,46 @@ static void run_round(unsigned producers, unsigned consumers, unsigned share_log
     queue_destroy(&round.queue);
     doorbell_destroy(&round.doorbell);
     pthread_mutex_destroy(&round.taking);
+    pthread_barrier_destroy(&round.step);
+}
+
+/* Every number of producers, with one consumer and with several, from lone items to large shares.
+ */
+static void run_any(unsigned number)
+{
+    unsigned producers = number % PRODUCERS_MAX + 1;
+    unsigned consumers =
+        (number + number / PRODUCERS_MAX) % 2 == 0 ? 1 : 2 + number / 2 % (CONSUMERS_MAX - 1);
+    memset(&round, 0, sizeof round);
+    run_round(producers, consumers, number * 5 % 8, ITEMS_PER_ROUND);
+}
+
+/* Few producers with small shares, so that everybody sleeps again and again. */
+static void run_late(unsigned number)
+{
+    memset(&round, 0, sizeof round);
+    round.in_step = number % 4 > 0;
+    atomic_store(&calls_come_late, true);
+    run_round(round.in_step ? 2 : 3, 1 + (number % 4 != 1) + number / 4 % 2, number / 8 % 2,
+              ITEMS_PER_LATE_ROUND);
+    atomic_store(&calls_come_late, false);
 }
 
 int main(int arguments_count, char **arguments)
 {
     double until = seconds_now() + (arguments_count > 1 ? atof(arguments[1]) : 1);
     unsigned rounds = 0;
+    atomic_store(&watchdog_describe, describe_round);
     do {
-        /* Every number of producers, with one consumer and with several, from lone items to
-         * large shares. */
-        unsigned producers = rounds % PRODUCERS_MAX + 1;
-        unsigned consumers =
-            (rounds + rounds / PRODUCERS_MAX) % 2 == 0 ? 1 : 2 + rounds / 2 % (CONSUMERS_MAX - 1);
         watchdog_feed();
-        run_round(producers, consumers, rounds * 5 % 8);
+        run_any(rounds);
+        for (unsigned i = 0; i < LATE_ROUNDS; i++) {
+            watchdog_feed();
+            run_late(LATE_ROUNDS * rounds + i);
+        }
         rounds++;
     } while (seconds_now() < until);
-    printf("queue_stress: %u rounds of %u items, nothing lost\n", rounds, ITEMS_PER_ROUND);
+    printf("queue_stress: %u rounds of %u items, %u of %u whose calls come late; nothing lost\n",
+           rounds, ITEMS_PER_ROUND, LATE_ROUNDS * rounds, ITEMS_PER_LATE_ROUND);
     return 0;
 }
