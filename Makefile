@@ -1,5 +1,5 @@
 # The verbs of this project. Each sets up what it needs; logic longer than two lines is in .ci/.
-#   make bench | bars | microbench | tables | test | check | format | stress | soak | docs | wheel | test-all | clean
+#   make bench | bars | microbench | tables | test | check | format | stress | mutations | soak | docs | wheel | test-all | clean
 PYTHON ?= python3
 VENV ?= .venv
 STRESS_SECONDS ?= 10
@@ -10,7 +10,7 @@ core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/as
 linted := $(wildcard src tests benchmark/*.py benchmark/micro docs .ci/smoke.py setup.py)
 native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch] benchmark/micro/*.c)
 
-.PHONY: setup bench bars microbench tables test check format stress soak docs wheel test-all clean
+.PHONY: setup bench bars microbench tables test check format stress mutations soak docs wheel test-all clean
 
 # Everything into $(VENV): an editable install with the extras that tests and benchmark need.
 setup: $(VENV)/.core-done
@@ -45,6 +45,10 @@ format: $(VENV)/.check-done
 stress: setup
 	.ci/stress-packages && .ci/model && .ci/stress $(bin)/python $(STRESS_SECONDS)
 	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress $(if $(RECORD),--record-attacks))
+
+# The lock-free parts, weakened in one place after the other: their tests must notice. Some minutes.
+mutations: setup
+	$(bin)/python tests/native/mutations.py
 
 # Many clients for DURATION seconds, and every read verified. KILL=yes: kill -9 a process instead.
 soak: setup

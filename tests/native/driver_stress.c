@@ -375,7 +375,7 @@ int main(int arguments_count, char **arguments)
 {
     double until = seconds_now() + (arguments_count > 1 ? atof(arguments[1]) : 1);
     asyncuring_start_error error = {0};
-    unsigned loops = 5;
+    unsigned loops = LOOPS_MAX;
     do {
         watchdog_feed();
         asyncuring_driver *driver = asyncuring_threads_start(THREADS, &error);
@@ -391,7 +391,7 @@ int main(int arguments_count, char **arguments)
         driver = start_with_ring("driver_stress: uring-local", asyncuring_uring_local_start);
         if (driver)
             live("uring-local", driver, 0, loops);
-        loops = (loops + 10) % LOOPS_MAX + 1; /* 16, 11, 6, 1, 12, …: every number in 16 turns */
+        loops = (loops + 10) % LOOPS_MAX + 1; /* 11, 6, 1, 12, …: every number in 16 turns */
     } while (seconds_now() < until);
     return 0;
 }

@@ -101,6 +101,7 @@ static bool take(struct round *round, struct item *taken)
     while (!take_now(round, taken)) {
         if (atomic_load(&round->stopping))
             return false;
+        be_late(); /* the moment for a ring that finds nobody */
         doorbell_arm(&round->doorbell);
         if (has_more(round) || atomic_load(&round->stopping))
             doorbell_leave(&round->doorbell);
@@ -147,6 +148,7 @@ static unsigned reap_or_sleep(struct producer *self, unsigned returned)
 {
     unsigned count = reap(self, returned);
     while (count == 0) {
+        be_late();
         doorbell_arm(&self->doorbell);
         count = reap(self, returned);
         if (count > 0)

@@ -6,9 +6,15 @@
 byte sleepers; /* doorbell.sleepers */
 byte rings;    /* the counter of the eventfd */
 
-inline doorbell_arm()
+inline doorbell_arm(seen)
 {
-    sleepers++ /* atomic_fetch_add_explicit(&doorbell->sleepers, 1, … */
+#ifdef ARM_IN_TWO_STEPS
+    seen = sleepers;
+    sleepers = seen + 1;
+    seen = 0
+#else
+    sleepers++                                                /* atomic_fetch_add_explicit(… 1, … */
+#endif
 }
 
 inline doorbell_disarm(seen, disarmed)

@@ -11,6 +11,7 @@
  *   EARLY_LOOK        the ring is no read-modify-write: its look at the sleepers comes before the
  *                     publication
  *   RING_FIRST        the ring as a whole comes before the publication
+ *   ARM_IN_TWO_STEPS  the arming is no read-modify-write: one of two that arm at once gets lost
  *   TAKE_WHILE_ARMED  a worker takes between arming and leaving
  *   FORGET_DISARM     who finds something at the second look stays armed
  *   ONE_RING_AT_STOP  stopping rings for one worker alone
@@ -156,9 +157,9 @@ proctype worker()
             fi;
 #ifdef LOOK_BEFORE_ARMING
             has_more();
-            doorbell_arm();
+            doorbell_arm(seen);
 #else
-            doorbell_arm();                                   /* doorbell_arm(pool->doorbell); */
+            doorbell_arm(seen);                                   /* doorbell_arm(pool->doorbell); */
 #ifdef TAKE_WHILE_ARMED
             take_now();
             more = took;

@@ -119,7 +119,7 @@ inline exchange()                                             /* asyncuring_port
         :: count == LIMIT || armed -> break                   /*     return port_reaped(port, count); */
         :: else
         fi;
-        doorbell_arm();                                       /*     doorbell_arm(&port->doorbell); */
+        doorbell_arm(seen);                                       /*     doorbell_arm(&port->doorbell); */
         armed = true                                          /*     port->armed = true; */
     od
 }

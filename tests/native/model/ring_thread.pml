@@ -185,7 +185,7 @@ inline reap()
 
 inline sleep_until_work()
 {
-    doorbell_arm();                                           /* doorbell_arm(doorbell); */
+    doorbell_arm(seen);                                           /* doorbell_arm(doorbell); */
 #ifdef NO_SECOND_LOOK
     awake = stopping;
 #else
@@ -244,7 +244,7 @@ proctype ring_thread()
 #ifndef NO_END
     if
     :: doorbell_reading ->                                    /* end_doorbell_read(self); */
-        doorbell_arm();
+        doorbell_arm(seen);
         doorbell_ring(seen);
         do
         :: doorbell_reading -> enter_and_wait(); reap()
