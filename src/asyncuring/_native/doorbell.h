@@ -108,9 +108,9 @@ static inline void doorbell_wait(struct doorbell *doorbell)
 /* Consumer: no longer going to sleep, after arming. Leaves no ring of ours behind; if a producer
  * has taken our arming but not yet written, that takes the moment until it has. (Blocking only.)
  *
- * One of several consumers sleeps here like in doorbell_wait, for another one may take the ring that
- * was for us; that one is awake instead, and looks at the queue. So hold nothing that others wait
- * for: look at the queue between arming and leaving, and take from it only afterwards. */
+ * One of several consumers sleeps here like in doorbell_wait, for another one may take the ring
+ * that was for us; that one is awake instead, and looks at the queue. So hold nothing that others
+ * wait for: look at the queue between arming and leaving, and take from it only afterwards. */
 static inline void doorbell_leave(struct doorbell *doorbell)
 {
     if (!doorbell_disarm(doorbell))
