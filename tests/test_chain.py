@@ -9,6 +9,7 @@ import re
 import resource
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ from tests.running import gather, is_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from asyncuring._runtime import DriverName
     from tests.running import Run
@@ -115,6 +115,30 @@ def test_a_short_write_stops_what_is_behind_it(run: Run, driver: DriverName, fil
             assert chain.steps[1].error is caught.value
             assert states(chain) == [6, 100, "skipped", "skipped"]
         assert file.read_bytes() == b"before" + PATTERN[6:] + bytes(100)
+
+    run(main)
+
+
+def test_a_failed_sync_stops_what_is_behind_it(run: Run, driver: DriverName) -> None:
+    """The kernel of a link would go on. This file, which the kernel makes up, cannot be synced."""
+    path = Path("/proc/self/coredump_filter")
+    if not path.exists():
+        pytest.skip("there is no file here that can be written and not be synced")
+
+    async def main() -> None:
+        same = f"0x{path.read_text().strip()}".encode()
+        async with await open_file(path, "r+", driver=driver) as uring_file:
+            chain = uring_file.chain()
+            with pytest.raises(OSError, match="in step 2 of 3, fdatasync"):
+                await perform(
+                    chain,
+                    lambda chain: [
+                        chain.write_all_at(same, 0),
+                        chain.fdatasync(),
+                        chain.write_all_at(same, 0),
+                    ],
+                )
+            assert states(chain) == [len(same), None, "skipped"]
 
     run(main)
 

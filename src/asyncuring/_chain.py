@@ -220,8 +220,9 @@ class Chain:
 
     async def _run(self) -> None:
         links = self._may_link(max(step.offset + step.length for step in self.steps))
-        # A read that may come short is not to stop the chain, and would break the link.
-        ops = [(*step.op, links and step.name != "read_at") for step in self.steps]
+        # A read that may come short is not to stop the chain, and would break the link; a sync that
+        # fails is to stop it, and would not.
+        ops = [(*step.op, links and step.op[-1] > 0) for step in self.steps]
         memory = self._leased.driver.chain(self._fd, ops)
         try:
             value = await self._perform(memory.pin, sum(step.length for step in self.steps))

@@ -35,9 +35,10 @@ class FileOrder(FileHandle):
 
         ``async with uring_file.chain() as chain:`` records the steps (`Chain` has the methods) and,
         when the block is left, runs them. On io_uring they are linked (io_uring_enter(2),
-        IOSQE_IO_LINK), as far as a link stops where the chain has to: not where RLIMIT_FSIZE might
-        cut a write off, for the kernel goes on behind that. What is not linked is begun when the
-        step before is done. A native thread carries the steps out one after the other.
+        IOSQE_IO_LINK), as far as a link stops where the chain has to: not behind a sync, and not
+        where RLIMIT_FSIZE might cut a write off, for behind those the kernel goes on though they
+        failed (seen on 6.18). What is not linked is begun when the step before is done. A native
+        thread carries the steps out one after the other.
 
         Raises:
             ClosedFileError: the file is closed.

@@ -256,7 +256,7 @@ class GroupCommit:
         vectors = driver.vectors([record.pin for record in group])
         linked = self._file._may_link(end)
         write = (Opcode.WRITEV, vectors, len(group), self._end, end - self._end, linked)
-        memory = driver.chain(fd, [write, (Opcode.FDATASYNC, None, 0, 0, 0, True)])
+        memory = driver.chain(fd, [write, (Opcode.FDATASYNC, None, 0, 0, 0, False)])
         del vectors, write  # `memory` has them, until it is told to let them go
 
         def done(value: int) -> None:

@@ -107,11 +107,12 @@ typedef struct asyncuring_step {
     int64_t wanted;
     int64_t result; /* ASYNCURING_NOT_RUN before, and after if the chain stopped earlier */
     uint32_t index;
-    /* Whether the kernel may go on with the next step by itself: it does if the result is not
-     * negative, and of a transfer all there is. So not where less will do; nor behind a write that
-     * a limit on the file's size might cut off, for that the kernel takes for all there is (6.18,
-     * io_write() goes on with what generic_write_checks() has left); nor on a stream, for who is to
-     * cancel a chain cannot reach a step that waits for its turn. */
+    /* Whether the kernel may go on with the next step by itself: it does if a transfer's result is
+     * all there is. So not where less will do; nor behind a sync, for behind one that fails it goes
+     * on all the same (6.18, io_fsync() marks no failure); nor behind a write that a limit on the
+     * file's size might cut off, for that the kernel takes for all there is (6.18, io_write() goes
+     * on with what generic_write_checks() has left); nor on a stream, for who is to cancel a chain
+     * cannot reach a step that waits for its turn. */
     uint32_t linked;
 } asyncuring_step;
 
