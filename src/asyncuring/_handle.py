@@ -52,12 +52,16 @@ class FileHandle:
         self._behind: dict[Hashable, Behind] = {}
 
     def opened(self, fd: int, leased: LeasedDriver) -> None:
-        """Take over the descriptor and the lease (`open_file` calls this)."""
+        """Take over the descriptor and the lease (`open_file` calls this).
+
+        Raises:
+            OSError: the file system does not say what the file is; nothing was taken over.
+        """
+        self._sides = FileSides(fd, self._direct, leased)
         self._fd = fd
         self._leased = leased
         self._pin = leased.pin
         self._describe, self._vectors = leased.driver.call, leased.driver.vectors
-        self._sides = FileSides(fd, self._direct, leased)
 
     # -- what it is
 

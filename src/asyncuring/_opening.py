@@ -137,7 +137,12 @@ async def _opened(
     if fd < 0:
         leased.release()
         raise os_error(fd, file.name)
-    file.opened(fd, leased)
+    try:
+        file.opened(fd, leased)
+    except OSError as error:
+        os.close(fd)
+        leased.release()
+        raise os_error(-(error.errno or 0), file.name) from None
     return file
 
 

@@ -18,7 +18,7 @@ from ._arguments import byte_view, checked_path, checked_permissions
 from ._errors import os_error
 from ._op import Opcode
 from ._opening import DIRECTORY_FLAGS, Opening
-from ._runtime import lease
+from ._runtime import lease, note_opened
 
 if TYPE_CHECKING:
     from typing import Any
@@ -160,6 +160,7 @@ class _Replacing(Account):
     def _opened(self, result: int) -> None:
         self._opening = None
         if result >= 0:
+            note_opened(result, self._driver)
             self._fds.append(result)
             self._temporary_exists = len(self._fds) == len(("directory", "file"))
 

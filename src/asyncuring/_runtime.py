@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import stat
 import threading
 import time
 from collections import Counter, deque
@@ -17,7 +18,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
 
+from ._drivers.fuse import is_fuse
 from ._drivers.native import (
+    note_file,
     regions_after_fork,
     start_threads,
     start_uring,
@@ -49,6 +52,7 @@ __all__ = [
     "call_in_loop",
     "for_each_driver",
     "lease",
+    "note_opened",
     "open_pools",
     "quick_loop_key",
     "running_loop",
@@ -158,9 +162,13 @@ _STARTS: dict[DriverName, Callable[[], Driver]] = {
     "threads": lambda: start_threads(THREADS),
 }
 
+_RINGS = ("uring", "uring-local")
+
 _lock = threading.Lock()
 _sweeping = threading.Lock()
 _in_use: dict[str, LeasedDriver] = {}
+# By st_dev, since the last start of a driver: a number may be given to another file system.
+_is_fuse: dict[int, bool] = {}
 _retiring: list[LeasedDriver] = []
 _released_later: deque[LeasedDriver] = deque()
 _pools: WeakSet[Any] = WeakSet()  # of buffers
@@ -203,8 +211,26 @@ def _find_or_start(name: DriverName | None) -> LeasedDriver:
 
 
 def _start(driver: Driver, reason: str) -> LeasedDriver:
+    _is_fuse.clear()
     leased = _in_use[driver.name] = LeasedDriver(driver, reason)
     return leased
+
+
+def note_opened(fd: int, driver: Driver) -> bool:
+    """Have the driver's rings know a file that was just opened, before an operation names it.
+
+    Returns whether its reads and writes keep waiting whoever carries them out (`fuse.py`).
+    """
+    if driver.name not in _RINGS:
+        return False
+    status = os.fstat(fd)  # just opened: no network file system asks its server again
+    slow = False
+    if stat.S_ISREG(status.st_mode):
+        known = _is_fuse.get(status.st_dev)
+        slow = is_fuse(status.st_dev) if known is None else known
+        _is_fuse[status.st_dev] = slow
+    note_file(fd, slow)
+    return slow
 
 
 def announce_pool(pool: Any) -> None:

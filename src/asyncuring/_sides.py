@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ._op import Opcode
 from ._routes import OWN_ALWAYS, Route
+from ._runtime import note_opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +42,16 @@ class FileSides:
     __slots__ = ("_device", "_leased", "_read_opcodes", "_writer", "write_opcodes")
 
     def __init__(self, fd: int, direct: bool, leased: LeasedDriver) -> None:
-        """Look at the file: it must be a regular one, and use the page cache."""
+        """Look at the file: it must be a regular one, use the page cache, and not be FUSE's.
+
+        A thread beside would wait for FUSE's program, and with it all other files' writes there.
+        """
         self._leased = leased
         self._writer = 0
         self._read_opcodes: Iterator[int] = repeat(_READ)
         self.write_opcodes = (_WRITE, 0, _WRITE, 0)
-        if direct or not leased.driver.side_threads:
+        slow = note_opened(fd, leased.driver)
+        if direct or slow or not leased.driver.side_threads:
             return
         status = os.fstat(fd)  # just opened: no network file system asks its server again
         if stat.S_ISREG(status.st_mode):

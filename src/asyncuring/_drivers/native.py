@@ -29,6 +29,7 @@ __all__ = [
     "address_of",
     "enter_region",
     "liburing_version",
+    "note_file",
     "note_slow_ops",
     "regions_after_fork",
     "remove_region",
@@ -269,6 +270,10 @@ def address_of(buffer: Any) -> int:
 enter_region: Callable[[int, int], int] = lib.asyncuring_region_add
 remove_region: Callable[[int], None] = lib.asyncuring_region_remove
 regions_after_fork: Callable[[], None] = lib.asyncuring_regions_after_fork
+
+
+# Whether a file that was just opened keeps a ring waiting (`fuse.py`).
+note_file: Callable[[int, bool], None] = lib.asyncuring_note_file
 
 
 class NativePort:

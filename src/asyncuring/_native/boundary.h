@@ -278,6 +278,11 @@ void asyncuring_port_spin(asyncuring_port *port);
 int64_t asyncuring_port_read_cached(asyncuring_port *port, int fd, uint64_t length,
                                     uint64_t offset);
 
+/* Note of a file that was just opened, before an op names it, whether its reads and writes wait
+ * even if they are asked not to: rings pass them to the kernel's workers at once; and after the
+ * first such file every OPEN, too. */
+void asyncuring_note_file(int fd, bool is_slow);
+
 /* Memory that may be registered with rings, so that ops on it cost the kernel less: at most 1 GiB
  * (io_uring_register(2)). Returns its id; 0 if there is no room for it. */
 uint64_t asyncuring_region_add(uint64_t address, uint64_t length);

@@ -1,5 +1,6 @@
 /* One op as one SQE, for every driver that has a ring. */
 #define _GNU_SOURCE /* liburing.h */
+#include "slow_files.h"
 #include "uring.h"
 #include <stdbool.h>
 #include <unistd.h>
@@ -75,6 +76,10 @@ static void prepare_of_names(struct io_uring_sqe *sqe, const asyncuring_op *op)
     sqe->rw_flags = (int)call->flags; /* one union of all opcodes' flags */
     switch (opcode_of(op)) {
     case ASYNCURING_OP_OPEN:
+        /* A name that the kernel knows it opens at once, and waits for FUSE's program then. Whose
+         * file that will be nobody can tell. */
+        if (has_slow_files())
+            sqe->flags = IOSQE_ASYNC;
         sqe->rw_flags = 0;
         sqe->addr2 = (uintptr_t)&call->flags; /* struct open_how */
         sqe->len = 3 * sizeof(uint64_t);
@@ -138,6 +143,8 @@ struct io_uring_sqe *ring_prepare(struct io_uring *ring, const asyncuring_op *op
         sqe->len = op->length < TRANSFER_MAX ? (uint32_t)op->length : TRANSFER_MAX;
         sqe->off = op->argument;
         sqe->rw_flags = (int)(op->opcode >> ASYNCURING_FLAGS_SHIFT);
+        if (is_slow_file(op->fd))
+            sqe->flags = IOSQE_ASYNC;
         break;
     case ASYNCURING_OP_FSYNC:
         sqe->opcode = IORING_OP_FSYNC;
