@@ -331,7 +331,7 @@ static void *ring_run(void *argument)
     self->in_kernel_max = *self->ring.cq.kring_entries - RING_SQ_ENTRIES - BATCH_OPS;
     ring_loop(self);
     end_doorbell_read(self);
-    io_uring_queue_exit(&self->ring);
+    ring_close(&self->ring);
     return NULL;
 }
 

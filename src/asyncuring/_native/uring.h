@@ -49,3 +49,5 @@ enum ring_kind {
 int ring_create(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error);
 /* The same, and the ring has done a real read. */
 int ring_create_tried(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error);
+/* Instead of io_uring_queue_exit: whoever creates the next one knows that memory comes back. */
+void ring_close(struct io_uring *ring);

@@ -1,5 +1,6 @@
 /* An io_uring that works: its creation, its first read, and what the kernel supports. */
 #define _GNU_SOURCE /* memfd_create, liburing.h */
+#include "clock.h"
 #include "uring.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -12,6 +13,11 @@
 #define STREAM_WORKERS_MAX 64
 
 #define FIRST_READ_TRIES 1000 /* a second */
+
+/* The kernel gives the locked memory of a ring back some time after it was closed (6.18: tens of
+ * milliseconds). Where the limit admits few rings, the next one has to wait for that. */
+#define GIVEN_BACK_NS 200000000
+#define GIVEN_BACK_LOOK_NS 1000000
 
 #ifndef IORING_SETUP_COOP_TASKRUN
 #define IORING_SETUP_COOP_TASKRUN (1U << 8)
@@ -51,12 +57,37 @@ static int create_with(struct io_uring *ring, enum ring_kind kind, unsigned cq_e
     }
 }
 
-int ring_create(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error)
+static int create_with_room(struct io_uring *ring, enum ring_kind kind)
 {
     bool of_a_port = kind == RING_OF_A_PORT;
     int result = create_with(ring, kind, of_a_port ? RING_PORT_CQ_ENTRIES : RING_CQ_ENTRIES);
     if (result == -ENOMEM && !of_a_port)
         result = create_with(ring, kind, RING_CQ_ENTRIES_FEW);
+    return result;
+}
+
+static _Atomic uint64_t closed_ns; /* when the last ring of the process was closed; 0: never */
+
+static bool may_be_given_back(void)
+{
+    uint64_t closed = atomic_load_explicit(&closed_ns, memory_order_relaxed);
+    return closed != 0 && clock_ns() - closed < GIVEN_BACK_NS;
+}
+
+void ring_close(struct io_uring *ring)
+{
+    io_uring_queue_exit(ring);
+    atomic_store_explicit(&closed_ns, clock_ns(), memory_order_relaxed);
+}
+
+int ring_create(struct io_uring *ring, enum ring_kind kind, asyncuring_start_error *error)
+{
+    bool of_a_port = kind == RING_OF_A_PORT;
+    int result = create_with_room(ring, kind);
+    while (result == -ENOMEM && may_be_given_back()) {
+        nanosleep(&(struct timespec){.tv_nsec = GIVEN_BACK_LOOK_NS}, NULL);
+        result = create_with_room(ring, kind);
+    }
     if (result < 0) {
         *error = (asyncuring_start_error){ASYNCURING_STAGE_SETUP, -result};
         return -1;
@@ -64,7 +95,7 @@ int ring_create(struct io_uring *ring, enum ring_kind kind, asyncuring_start_err
     /* NODROP (5.5): a completion is never dropped. The flags of the completion queue (5.8): so that
      * a port can say whether it sleeps. */
     if (!(ring->features & IORING_FEAT_NODROP) || (of_a_port && !ring->cq.kflags)) {
-        io_uring_queue_exit(ring);
+        ring_close(ring);
         *error = (asyncuring_start_error){ASYNCURING_STAGE_FEATURES, ENOSYS};
         return -1;
     }
@@ -114,7 +145,7 @@ int ring_create_tried(struct io_uring *ring, enum ring_kind kind, asyncuring_sta
     int result = first_read(ring);
     if (result == 0)
         return 0;
-    io_uring_queue_exit(ring);
+    ring_close(ring);
     *error = (asyncuring_start_error){ASYNCURING_STAGE_FIRST_READ, -result};
     return -1;
 }

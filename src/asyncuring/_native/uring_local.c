@@ -273,7 +273,7 @@ static void local_close(asyncuring_port *port)
 {
     struct local_ring *self = port->own;
     if (self && self->created)
-        io_uring_queue_exit(&self->ring);
+        ring_close(&self->ring);
     free(self);
 }
 
@@ -304,7 +304,7 @@ asyncuring_driver *asyncuring_uring_local_start(asyncuring_start_error *error)
     if (ring_create_tried(&ring, RING_OF_A_PORT, error) < 0)
         return NULL;
     uint32_t carries = ring_carries(&ring);
-    io_uring_queue_exit(&ring);
+    ring_close(&ring);
     asyncuring_driver *driver = driver_create(&local_kind, NULL, &error->error);
     if (driver)
         driver->carries = carries;
