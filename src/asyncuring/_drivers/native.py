@@ -208,6 +208,8 @@ class NativeDriver:
             if error[0] == errno.EUSERS:
                 text = "too many event loops use asyncuring in this process"
                 raise OSError(error[0], text)
+            if self.name == "uring-local":  # each loop has a ring, and this one got none
+                raise unavailable(self.name, error[0])
             raise OSError(error[0], os.strerror(error[0]))
         index = lib.asyncuring_port_index(port)
         tokens = self._tokens.setdefault(index, count((index << lib.ASYNCURING_PORT_SHIFT) + 1))

@@ -185,10 +185,11 @@ typedef struct asyncuring_slow_op {
 
 /* Where a driver's start failed. */
 enum asyncuring_stage {
-    ASYNCURING_STAGE_RESOURCES = 0, /* memory, eventfd or thread */
-    ASYNCURING_STAGE_SETUP = 1,     /* io_uring_setup(2) */
-    ASYNCURING_STAGE_FEATURES = 2,  /* the kernel's io_uring lacks a feature we rely on */
-    ASYNCURING_STAGE_FIRST_READ = 3 /* the ring exists, but a real read through it failed */
+    ASYNCURING_STAGE_RESOURCES = 0,  /* memory, eventfd or thread */
+    ASYNCURING_STAGE_SETUP = 1,      /* io_uring_setup(2) */
+    ASYNCURING_STAGE_FEATURES = 2,   /* the kernel's io_uring lacks a feature we rely on */
+    ASYNCURING_STAGE_FIRST_READ = 3, /* the ring exists, but a real read through it failed */
+    ASYNCURING_STAGE_REGISTER = 4    /* it reads, but the doorbell of a port cannot be registered */
 };
 
 typedef struct asyncuring_start_error {

@@ -296,6 +296,17 @@ static const struct port_kind local_ports = {.open = local_open,
 static const struct driver_kind local_kind = {
     .stop = local_nothing, .abandon = local_nothing, .ports = &local_ports};
 
+/* Ports need io_uring_register(2), which a sandbox may forbid. 0 or an errno. */
+static int try_to_register(struct io_uring *ring)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int result = io_uring_register_eventfd(ring, fd);
+    close(fd);
+    return -result;
+}
+
 asyncuring_driver *asyncuring_uring_local_start(asyncuring_start_error *error)
 {
     /* A ring that works here will do so for the loops, too. */
@@ -304,7 +315,10 @@ asyncuring_driver *asyncuring_uring_local_start(asyncuring_start_error *error)
     if (ring_create_tried(&ring, RING_OF_A_PORT, error) < 0)
         return NULL;
     uint32_t carries = ring_carries(&ring);
+    *error = (asyncuring_start_error){ASYNCURING_STAGE_REGISTER, try_to_register(&ring)};
     ring_close(&ring);
+    if (error->error != 0)
+        return NULL;
     asyncuring_driver *driver = driver_create(&local_kind, NULL, &error->error);
     if (driver)
         driver->carries = carries;
