@@ -1,14 +1,15 @@
 """What a program does with each driver on a hostile system, in a process of its own.
 
 `attempts_after` prepares the process (a seccomp filter, a limit), then asks for each driver by name
-and for none, has it read, write, sync and look at a file, and tells what came of it. The child has
-SECONDS_MAX; past them it prints where each thread is, and ends.
+and for none, has it read, write, sync and look at a file, and tells what came of it. Each has
+SECONDS_MAX; past them the process prints where its threads are, and ends.
 """
 
 from __future__ import annotations
 
 import ast
 import errno
+import faulthandler
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ LOOPS_TRIED = ["asyncio", "trio"]
 ROOT = Path(__file__).parents[2]
 # Each case in a child of its own, for a filter cannot be taken off again.
 PROGRAM = """
-import errno, faulthandler, os, resource, sys
+import errno, os, resource, sys
 sys.path.insert(0, {root!r})
 import asyncuring, trio
 from tests.refusal import refuse
@@ -56,7 +57,6 @@ for preparation in {preparations!r}:
             assert os.waitpid(child, 0)[1] == 0, (preparation, loop)
             continue
         exec(preparation)
-        faulthandler.dump_traceback_later(SECONDS_MAX, exit=True)
         print(LOOPS[loop](main), flush=True)
         os._exit(0)
 """
@@ -85,6 +85,7 @@ async def work(uring_file: UringFile) -> None:
 
 async def attempt(name: DriverName | None) -> Outcome:
     """Work with a driver; which ran and why, or the error."""
+    faulthandler.dump_traceback_later(SECONDS_MAX, exit=True)
     path = FOLDER / f"asyncuring-attempt-{os.getpid()}"
     try:
         async with await open_file(path, "w+", driver=name) as uring_file:

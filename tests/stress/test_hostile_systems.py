@@ -80,7 +80,7 @@ async def main():
 
 
 # Beyond what any driver needs to start, to attach a loop and to open a file.
-DESCRIPTORS = 24
+DESCRIPTORS = 16
 FEW_DESCRIPTORS = f"""
 def lowest_free():
     fd = os.dup(0)
