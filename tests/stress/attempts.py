@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from asyncuring._runtime import DriverName
 
 __all__ = [
+    "AS_NOBODY",
     "DRIVERS",
     "LOOPS_TRIED",
     "SECONDS_MAX",
@@ -40,6 +41,13 @@ __all__ = [
 SECONDS_MAX = 5
 DRIVERS: list[DriverName] = ["uring", "uring-local", "threads"]
 LOOPS_TRIED = ["asyncio", "trio"]
+
+# Somebody else than root, whom the kernel limits less.
+AS_NOBODY = """
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+"""
 
 ROOT = Path(__file__).parents[2]
 # Each case in a child of its own, for a filter cannot be taken off again.

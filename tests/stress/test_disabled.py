@@ -1,4 +1,7 @@
-"""kernel.io_uring_disabled is 2: nobody in the whole system gets a ring, until it is restored."""
+"""kernel.io_uring_disabled, until it is restored.
+
+2: nobody in the whole system gets a ring. 1: who is root, or in the group kernel.io_uring_group.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.stress.attempts import AS_NOBODY, attempts_after, check_refused, check_served
 from tests.test_report import report_after
-from tests.test_unavailable import attempts_after, check_fallback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SYSCTL = Path("/proc/sys/kernel/io_uring_disabled")
 
 pytestmark = pytest.mark.usefixtures("uring")
 
 
-@pytest.fixture
-def disabled() -> Iterator[None]:
+@pytest.fixture(params=["2"])
+def disabled(request: pytest.FixtureRequest) -> Iterator[None]:
     if not SYSCTL.exists():
         pytest.skip("Linux has kernel.io_uring_disabled from 6.6 on")
     if not os.access(SYSCTL, os.W_OK):
@@ -29,18 +32,36 @@ def disabled() -> Iterator[None]:
         pytest.skip("it would hold for everybody on this machine; set CI=true if it is yours alone")
     before = SYSCTL.read_text()
     try:
-        SYSCTL.write_text("2")
+        SYSCTL.write_text(request.param)
         yield
     finally:
         SYSCTL.write_text(before)
 
 
+EACH = "each driver and none, asyncio and trio"
+REFUSED = "uring and uring-local refused with cause and remedy; none asked for: threads, and why"
+
+
 @pytest.mark.usefixtures("disabled")
-def test_a_disabled_io_uring_is_named_and_threads_serve() -> None:
-    asked, default = attempts_after("")
-    assert asked["cause"] == "the sysctl kernel.io_uring_disabled is 2"
-    assert "sysctl kernel.io_uring_disabled=0" in asked["remedy"]
-    check_fallback(default, asked["cause"])
+def test_a_disabled_io_uring_is_named_and_threads_serve(note_attack: Callable[..., None]) -> None:
+    for outcomes in attempts_after(""):
+        check_refused(outcomes, "EPERM", "the sysctl kernel.io_uring_disabled is 2")
+        assert "sysctl kernel.io_uring_disabled=0" in outcomes["uring"]["remedy"]
+    note_attack("hostile system", "kernel.io_uring_disabled is 2", EACH, "8 files", REFUSED)
+
+
+@pytest.mark.parametrize("disabled", ["1"], indirect=True)
+@pytest.mark.usefixtures("disabled")
+def test_an_io_uring_for_a_group_alone_serves_root(note_attack: Callable[..., None]) -> None:
+    served, served_on_trio, *refused = attempts_after("", AS_NOBODY)
+    for outcomes in (served, served_on_trio):
+        check_served(outcomes)
+    for outcomes in refused:
+        check_refused(outcomes, "EPERM", "the sysctl kernel.io_uring_disabled is 1")
+        assert "kernel.io_uring_group" in outcomes["uring"]["remedy"]
+    what = "kernel.io_uring_disabled is 1"
+    note_attack("hostile system", f"{what}, as root", EACH, "8 files", "all served")
+    note_attack("hostile system", f"{what}, not as root", EACH, "8 files", REFUSED)
 
 
 @pytest.mark.usefixtures("disabled")

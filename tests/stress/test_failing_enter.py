@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("uring")
@@ -67,6 +68,37 @@ async def main():
     print("done")
 
 asyncio.run(main())
+"""
+
+
+ON_TRIO = """
+import sys, trio
+import asyncuring
+
+BLOCK, CLIENTS, ROUNDS = 512, 200, 6
+driver, path, _ = sys.argv[1:]
+
+async def client(number, uring_file):
+    place, buffer = number * BLOCK, bytearray(BLOCK)
+    for version in range(ROUNDS):
+        content = bytes([number, version]) * (BLOCK // 2)
+        assert await uring_file.write_at(content, place) == BLOCK
+        assert await uring_file.read_at(buffer, place) == BLOCK
+        assert buffer == content
+        async with uring_file.chain() as chain:
+            chain.write_all_at(content[::-1], place)
+            chain.read_exactly_at(buffer, place)
+        assert buffer == content[::-1]
+
+async def main():
+    opening = asyncuring.open_file(path, "w+", driver=driver, cached_reads="ring")
+    async with await opening as uring_file:
+        async with trio.open_nursery() as nursery:
+            for number in range(CLIENTS):
+                nursery.start_soon(client, number, uring_file)
+    print("done")
+
+trio.run(main)
 """
 
 
@@ -159,16 +191,43 @@ def ring_driver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("error", ["EAGAIN", "EINTR", "EBUSY"])
+@pytest.mark.parametrize("error", ["EAGAIN", "EINTR", "EBUSY", "ENOMEM"])
 @pytest.mark.parametrize("when", ["3+5", "2+2", "20..300"], ids=["fifth", "second", "long"])
 def test_passing_errors_of_enter_lose_nothing(  # noqa: PLR0913, PLR0917
-    strace: str, ring_driver: str, error: str, when: str, tmp_path: Path, fifo: Path
+    strace: str,
+    ring_driver: str,
+    error: str,
+    when: str,
+    tmp_path: Path,
+    fifo: Path,
+    note_attack: Callable[..., None],
 ) -> None:
     done = run_failing(
         strace, ring_driver, READ_AND_WRITE, f"error={error}:when={when}", tmp_path, fifo
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
     assert f" {error} " in (tmp_path / "trace").read_text()
+    what = f"io_uring_enter fails with {error}, calls {when} (strace)"
+    tried = "7300 writes and reads, 3650 chains, 12 cancelled reads"
+    note_attack("hostile system", what, f"{ring_driver}, asyncio", tried, "each as it should be")
+
+
+@pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
+def test_passing_errors_of_enter_lose_nothing_on_trio(  # noqa: PLR0913, PLR0917
+    strace: str,
+    ring_driver: str,
+    error: str,
+    tmp_path: Path,
+    fifo: Path,
+    note_attack: Callable[..., None],
+) -> None:
+    failing = f"error={error}:when=3+5"
+    done = run_failing(strace, ring_driver, ON_TRIO, failing, tmp_path, fifo)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+    assert f" {error} " in (tmp_path / "trace").read_text()
+    what = f"io_uring_enter fails with {error}, calls 3+5 (strace)"
+    tried = "2400 writes and reads, 1200 chains"
+    note_attack("hostile system", what, f"{ring_driver}, trio", tried, "each as it should be")
 
 
 def test_a_full_submission_queue_waits(strace: str, tmp_path: Path, fifo: Path) -> None:

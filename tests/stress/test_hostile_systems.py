@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.stress.attempts import (
+    AS_NOBODY,
     DRIVERS,
     Outcome,
     attempts_after,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("uring")  # what is refused here must work at first
 
-NOBODY = 65534
 REFUSED = "uring and uring-local refused with cause and remedy; none asked for: threads, and why"
 
 
@@ -51,13 +51,7 @@ def test_a_filter_that_refuses_one_system_call(
     note_attack("hostile system", what, EACH, "24 files", outcome)
 
 
-# For somebody else than root, whom the kernel does not limit.
-LOCKED_MEMORY = f"""
-resource.setrlimit(resource.RLIMIT_MEMLOCK, ({{limit}}, {{limit}}))
-os.setgroups([])
-os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
-os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
-"""
+LOCKED_MEMORY = f"resource.setrlimit(resource.RLIMIT_MEMLOCK, ({{limit}}, {{limit}}))\n{AS_NOBODY}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody whom nobody else is")
