@@ -56,7 +56,7 @@ import errno, os, resource, sys
 sys.path.insert(0, {root!r})
 import asyncuring, trio
 from tests.refusal import refuse
-from tests.running import LOOPS
+from tests.running import LOOPS, checkpoint
 from tests.stress.attempts import *
 for preparation in {preparations!r}:
     for loop in LOOPS_TRIED:

@@ -120,3 +120,50 @@ def test_few_descriptors_left(note_attack: Callable[..., None]) -> None:
         f"{8 * DESCRIPTORS} files",
         "too few: EMFILE; enough: served; none lost, and all well afterwards",
     )
+
+
+# A further loop, in a thread, needs a port of a driver that runs; uring-local makes a ring for it.
+SECOND_LOOP = """
+import asyncio, threading
+
+async def main():
+    return {name: await with_second_loop(name) for name in DRIVERS}
+
+async def with_second_loop(name):
+    outcomes = []
+    async with await asyncuring.open_file("/dev/zero", driver=name) as zeros:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        async def second():
+            lowest_free = os.dup(0)
+            os.close(lowest_free)
+            for left in range(8):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + left, before[1]))
+                try:
+                    outcomes.append(await zeros.read_at(bytearray(8), 0))
+                except OSError as error:
+                    outcomes.append(errno.errorcode[error.errno])
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+        thread = threading.Thread(target=LOOPS[loop], args=(second,))
+        thread.start()
+        while thread.is_alive():
+            await checkpoint()
+    return outcomes
+"""
+
+
+def test_no_descriptor_left_for_a_second_loop(note_attack: Callable[..., None]) -> None:
+    for by_driver in attempts_after(SECOND_LOOP):
+        for name, outcomes in by_driver.items():
+            refused = list(outcomes).count("EMFILE")
+            assert refused > 0, name
+            assert list(outcomes) == ["EMFILE"] * refused + [8] * (8 - refused), name
+    note_attack(
+        "hostile system",
+        "0 to 7 descriptors left when a second loop uses a file",
+        "each driver, asyncio and trio",
+        "48 reads",
+        "too few: EMFILE; enough: served",
+    )
