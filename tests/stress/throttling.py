@@ -1,4 +1,4 @@
-"""A device that is slow for this process, by a cgroup's limit on reads per second. Root only."""
+"""A device that is slow for this process, by a cgroup's limit on what is read. Root only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ V1 = Path("/sys/fs/cgroup/blkio")
 def _v1() -> tuple[Path, str, str] | None:
     """The root of the hierarchy, the file of the limit, and how to write one; None: not here."""
     if (V1 / "cgroup.procs").exists():
-        return V1, "blkio.throttle.read_iops_device", "{device} {limit}"
+        return V1, "blkio.throttle.read_bps_device", "{device} {limit}"
     return None
 
 
@@ -29,12 +29,12 @@ def _v2() -> tuple[Path, str, str] | None:
         if controllers.exists() and "io" in controllers.read_text().split():
             with suppress(OSError):
                 (root / "cgroup.subtree_control").write_text("+io")
-            return root, "io.max", "{device} riops={limit}"
+            return root, "io.max", "{device} rbps={limit}"
     return None
 
 
 @contextmanager
-def throttled(on: Path, reads_per_second: int) -> Iterator[Callable[[], None]]:
+def throttled(on: Path, bytes_per_second: int) -> Iterator[Callable[[], None]]:
     """Slow down the device that has `on`, for this process; gives what lifts the limit."""
     found = _v1() or _v2()
     if found is None:
@@ -46,7 +46,7 @@ def throttled(on: Path, reads_per_second: int) -> Iterator[Callable[[], None]]:
     device = f"{os.major(number)}:{os.minor(number)}"
     try:
         group.mkdir(exist_ok=True)
-        (group / name).write_text(form.format(device=device, limit=reads_per_second))
+        (group / name).write_text(form.format(device=device, limit=bytes_per_second))
         (group / "cgroup.procs").write_text(str(os.getpid()))
     except OSError as error:
         pytest.skip(f"no limit can be set here: {error}")
