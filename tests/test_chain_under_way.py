@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import asyncuring
-from asyncuring import Chain, ClosedFileError, Step, UringFile, open_file
+from asyncuring import Chain, ClosedFileError, EndOfFileError, Step, UringFile, open_file
 from tests.held import begin_closing, no_depth_left
 from tests.running import (
     CancelledTaskError,
@@ -76,6 +76,23 @@ def test_a_cancelled_chain_stops_and_lets_go_of_its_buffers(
             os.write(uring_file.fileno(), b"mine")
             await sibling.join()
             assert states(other) == [4]
+
+    run(main)
+
+
+def test_the_error_of_a_chain_does_not_keep_its_buffers(
+    run: Run, driver: DriverName, file: Path
+) -> None:
+    """Whoever keeps an exception keeps the frames that it came through."""
+
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver) as uring_file:
+            buf = bytearray(4)
+            with pytest.raises(EndOfFileError) as kept:
+                async with uring_file.chain() as chain:
+                    chain.read_exactly_at(buf, file.stat().st_size)
+            assert kept.value.count == 0
+            assert not is_pinned(buf)
 
     run(main)
 

@@ -220,10 +220,13 @@ class Chain:
 
     async def _run(self) -> None:
         links = self._may_link(max(step.offset + step.length for step in self.steps))
-        # A read that may come short is not to stop the chain, and would break the link; a sync that
-        # fails is to stop it, and would not.
-        ops = [(*step.op, links and step.op[-1] > 0) for step in self.steps]
-        memory = self._leased.driver.chain(self._fd, ops)
+        memory = self._leased.driver.chain(
+            self._fd,
+            # A read that may come short is not to stop the chain, and would break the link; a sync
+            # that fails is to stop it, and would not. This list has no name: whoever keeps this
+            # frame must not keep the buffers exported.
+            [(*step.op, links and step.op[-1] > 0) for step in self.steps],
+        )
         try:
             value = await self._perform(memory.pin, sum(step.length for step in self.steps))
         except GeneratorExit:
