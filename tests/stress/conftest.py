@@ -26,6 +26,12 @@ def noted_attacks(request: pytest.FixtureRequest) -> Iterator[list[Attack]]:
         write_attacks(attacks)
 
 
+@pytest.fixture(scope="session")
+def recording(request: pytest.FixtureRequest) -> bool:
+    """Whether the attacks of this run go into the table: then there are more of them."""
+    return bool(request.config.getoption("--record-attacks"))
+
+
 @pytest.fixture
 def note_attack(noted_attacks: list[Attack]) -> Callable[[str, str, str, str, str], None]:
     """Note what was tried, and what came out; see `Attack` for the five texts."""
