@@ -18,6 +18,7 @@ from asyncuring import BufferPool, open_file
 from asyncuring._memory import Memory
 from tests.held import in_flight
 from tests.running import CancelledTaskError, Task, checkpoint, until, until_in_flight
+from tests.scripts import output_of
 from tests.test_buffers import counts, is_released
 
 if TYPE_CHECKING:
@@ -270,3 +271,26 @@ def test_a_forgotten_pool_warns_and_keeps_the_memory_that_an_op_names(
             assert mapped not in mappings()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("kept", ["a leased buffer", "a slice of one that was given back"])
+def test_the_garbage_collector_takes_a_pool_and_what_is_of_it(kept: str) -> None:
+    """In an interpreter of its own, which some versions of CPython crashed."""
+    source = f"""
+    class Store:
+        pass
+    async def main():
+        for _ in range(50):
+            with asyncuring.BufferPool(4096, 2) as pool:
+                view = await pool.acquire()
+                part = view[2:5]
+                if {kept == "a slice of one that was given back"}:
+                    pool.give_back(view)
+                store = Store()
+                store.all = (store, pool, view, part)
+            del store, pool, view, part
+            gc.collect()
+        print("collected")
+    asyncio.run(main())
+    """
+    assert output_of(source, "threads", os.devnull) == "collected\n"

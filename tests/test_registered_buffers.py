@@ -96,8 +96,8 @@ def test_the_first_op_registers(run: Run, ring: DriverName, file: Path) -> None:
 
 def take_the_pages(pool: BufferPool) -> None:
     """Let others be at the pool's addresses; the kernel keeps those that are registered."""
-    assert pool._whole is not None
-    cast("mmap.mmap", pool._whole.obj).madvise(mmap.MADV_DONTNEED)
+    assert pool._memory is not None
+    pool._memory.madvise(mmap.MADV_DONTNEED)
 
 
 def test_registered_buffers_are_used_as_such(run: Run, ring: DriverName, file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import operator
+import sys
 import threading
 import warnings
 from contextlib import suppress
@@ -71,15 +72,16 @@ class BufferPool:
         distance = -(-self.buffer_size // self.alignment) * self.alignment
         memory = Memory(distance, self.count, self.alignment)
         self._regions = memory.regions
-        self._whole: memoryview | None = memoryview(memory)
+        self._memory: Memory | None = memory
+        self._slots: dict[int, Any] = {}  # of the free ones: see _lend
         # Where the free ones start. The last one in is the first one out: a processor's cache may
         # still have it.
         end = memory.start + self.count * distance
         self._free = list(range(memory.start, end, distance))[::-1]
         # By the view's identity, for a writable view has no hash: (view, slot, start).
-        self._leased: dict[int, tuple[memoryview, memoryview, int]] = {}
+        self._leased: dict[int, tuple[memoryview, Any, int]] = {}
         # Given back, but exported: (slot, start), likewise by identity.
-        self._withheld: dict[int, tuple[ref[memoryview], int]] = {}
+        self._withheld: dict[int, tuple[ref[Any], int]] = {}
         self._unreleased: list[ref[memoryview]] = []  # views of some of those
         self._waiters: dict[Waiter, None] = {}  # in order
         self._handed: dict[Waiter, int] = {}  # what those have got that have not run yet
@@ -142,16 +144,18 @@ class BufferPool:
         del leased
         try:
             view.release()
-            slot.release()
-        except BufferError:  # somebody exports it
-            watched = ref(slot, self._came_back)
-            self._withheld[id(watched)] = (watched, start)
+        except BufferError:  # an operation exports it
             self._unreleased.append(ref(view))
             self._call_in_loop(self._look)
-        else:
-            self._free.append(start)
-            if self._waiters:
-                self._serve_from_here()
+        if sys.getrefcount(slot) > _NOBODY_ELSE:
+            watched = ref(slot, self._came_back)
+            self._withheld[id(watched)] = (watched, start)
+            return
+        if self._memory is not None:
+            self._slots[start] = slot
+        self._free.append(start)
+        if self._waiters:
+            self._serve_from_here()
 
     def _take(self) -> memoryview | None:
         """Take a buffer if one is free, and nobody waits."""
@@ -164,11 +168,12 @@ class BufferPool:
         return self._lend(self._free.pop()) if self._free and not self._waiters else None
 
     def _lend(self, start: int) -> memoryview:
-        assert self._whole is not None
-        # An export of the slot for each lease, whatever is then made of the view: as long as a
-        # slice, an array or an operation has any of it, the slot cannot be released, and is alive.
-        slot = self._whole[start : start + self.buffer_size]
-        view = memoryview(PickleBuffer(slot))
+        assert self._memory is not None
+        # Whatever is made of the view, a slice, an array or an operation, refers to the slot. That
+        # is no memoryview: before CPython 3.12.7 and 3.13 the garbage collector crashed on one
+        # that another exports (gh-77894), and a pool in a cycle with one of its views was enough.
+        slot = self._slots.pop(start, None) or self._memory.part(start, self.buffer_size)
+        view = PickleBuffer(slot).raw()
         self._leased[id(view)] = (view, slot, start)
         return view
 
@@ -224,8 +229,8 @@ class BufferPool:
 
     # -- those that are withheld
 
-    def _came_back(self, watched: ref[memoryview]) -> None:
-        """Nobody exports that slot any more. From any thread, at any time."""
+    def _came_back(self, watched: ref[Any]) -> None:
+        """Nobody has anything of that slot any more. From any thread, at any time."""
         _, start = self._withheld.pop(id(watched))
         self._free.append(start)
         if self._waiters:
@@ -279,7 +284,8 @@ class BufferPool:
         memory goes after the last one. Closing a closed pool does nothing.
         """
         self._closed = True
-        self._whole = None
+        self._memory = None
+        self._slots.clear()
         self._free.clear()
         if self._waiters:
             self._serve_from_here()
@@ -322,6 +328,16 @@ class _Lease:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._pool.give_back(self._view)
+
+
+def _references_of_one_name() -> int:
+    slot = object()
+    return sys.getrefcount(slot)
+
+
+# What `give_back` counts if its own name is all that refers to a slot. It depends on how the version
+# of CPython passes arguments. Were it too low, slots would only be made anew more often.
+_NOBODY_ELSE = _references_of_one_name()
 
 
 def _withdraw(waiters: dict[Waiter, None], waiter: Waiter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,10 @@ class Memory(mmap.mmap):
                 number = enter_region(address + first * block_size, length)
                 memory.regions += ((number, blocks),)
         return memory
+
+    def part(self, start: int, size: int) -> ctypes.Array[ctypes.c_ubyte]:
+        """Return an object that exports these bytes, and keeps the mapping."""
+        return (ctypes.c_ubyte * size).from_buffer(self, start)
 
     def __del__(self) -> None:
         """Before the memory goes, rings must not take its addresses for registered ones.
