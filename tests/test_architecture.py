@@ -56,7 +56,7 @@ FLOORS: dict[str, set[str]] = {
     "_barrier": FILES,
     "_handle": FILES | {"_barrier", "_inline", "_closing", "_sides"},
     "_chain": FILES | {"_arguments"},
-    "_file_order": FILES | {"_barrier", "_chain", "_handle"},
+    "_file_order": FILES | {"_arguments", "_barrier", "_chain", "_handle"},
     "_file_status": set(),
     "_flags": set(),
     "_locking": FILES | {"_io_class"},

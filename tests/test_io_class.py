@@ -11,7 +11,7 @@ import pytest
 
 import asyncuring
 from asyncuring import IoClass, UringFile, _flows, _io_class, open_file
-from tests.running import Task, in_trio, until
+from tests.running import Task, gather, in_trio, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,10 +213,15 @@ def test_a_class_whose_ops_hang_holds_nobody_up(
         ({"shares": 0}, "shares must be between 1 and 10000, not 0"),
         ({"shares": 10_001}, "shares must be between 1 and 10000, not 10001"),
         ({"depth": 0}, "depth must be 1 or more, or None, not 0"),
-        ({"ops_per_second": 0}, "ops_per_second must be more than 0, or None, not 0"),
-        ({"bytes_per_second": -1}, "bytes_per_second must be more than 0, or None, not -1"),
-        ({"bytes_per_second": float("nan")}, "must be more than 0, or None, not nan"),
-        ({"bytes_per_second": float("inf")}, "must be more than 0, or None, not inf"),
+        ({"ops_per_second": 0}, "ops_per_second must be between 1e-09"),
+        (
+            {"bytes_per_second": -1},
+            "bytes_per_second must be between 1e-09",
+        ),
+        ({"bytes_per_second": float("nan")}, "must be between 1e-09 and 1e\\+18, or None, not nan"),
+        ({"bytes_per_second": 5e-324}, "must be between 1e-09 and 1e\\+18, or None, not 5e-324"),
+        ({"ops_per_second": 10**400}, "ops_per_second must be between 1e-09 and 1e\\+18"),
+        ({"bytes_per_second": float("inf")}, "must be between 1e-09 and 1e\\+18, or None, not inf"),
     ],
 )
 def test_numbers_out_of_range(arguments: dict[str, Any], message: str) -> None:
@@ -224,10 +229,27 @@ def test_numbers_out_of_range(arguments: dict[str, Any], message: str) -> None:
         IoClass("refused", **arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"shares": 1.5}, {"depth": 2.0}])
-def test_shares_and_depth_are_whole_numbers(arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [{"shares": 1.5}, {"depth": 2.0}, {"name": 3}, {"ops_per_second": "fast"}]
+)
+def test_arguments_of_wrong_types(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
-        IoClass("refused", **arguments)
+        IoClass(**{"name": "refused", **arguments})
+
+
+def test_shares_and_depth_may_be_of_any_integer_type(run: Run, file: Path) -> None:
+    class Two:
+        def __index__(self) -> int:
+            return 2
+
+    async def main() -> None:
+        two: Any = Two()
+        async with await open_file(file, cached_reads="ring") as uring_file:
+            with IoClass("two", shares=two, depth=two):
+                counts = await gather(lambda _: uring_file.read_at(bytearray(4), 0), 4)
+            assert counts == [4] * 4
+
+    run(main)
 
 
 def test_a_process_has_one_class_of_a_name() -> None:

@@ -47,23 +47,43 @@ class AppendingFile(UringFile):
         return await super().write_at(buf, 0, durable=durable, dontcache=dontcache)
 
     def chain(self) -> NoReturn:
-        """Refuse: see `append`, with `durable=True` for what a chain would do."""
+        """Refuse: see `append`, with `durable=True` for what a chain would do.
+
+        Raises:
+            io.UnsupportedOperation: always.
+        """
         self._refuse("chain")
 
     async def write_at(self, *_args: object, **_flags: object) -> NoReturn:
-        """Refuse: see `append`."""
+        """Refuse: see `append`.
+
+        Raises:
+            io.UnsupportedOperation: always.
+        """
         self._refuse("write_at")
 
     async def write_all_at(self, *_args: object, **_flags: object) -> NoReturn:
-        """Refuse: see `append`."""
+        """Refuse: see `append`.
+
+        Raises:
+            io.UnsupportedOperation: always.
+        """
         self._refuse("write_all_at")
 
     async def write_many_at(self, *_args: object, **_flags: object) -> NoReturn:
-        """Refuse: see `append`."""
+        """Refuse: see `append`.
+
+        Raises:
+            io.UnsupportedOperation: always.
+        """
         self._refuse("write_many_at")
 
     async def writev_at(self, *_args: object, **_flags: object) -> NoReturn:
-        """Refuse: see `append`."""
+        """Refuse: see `append`.
+
+        Raises:
+            io.UnsupportedOperation: always.
+        """
         self._refuse("writev_at")
 
     def _refuse(self, what: str) -> NoReturn:

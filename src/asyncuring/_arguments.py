@@ -96,7 +96,8 @@ def checked_path(path: AnyPath) -> tuple[str | bytes, bytes]:
 
 
 def checked_permissions(permissions: int) -> int:
-    """Return `permissions` of what is to be created; ValueError if they are none."""
+    """Return `permissions` of what is to be created; ValueError or TypeError if they are none."""
+    permissions = operator.index(permissions)
     if not 0 <= permissions <= _PERMISSIONS_MAX:
         message = f"permissions must be between 0 and {_PERMISSIONS_MAX:#o}, not {permissions!r}"
         raise ValueError(message)

@@ -119,6 +119,7 @@ class UringFile(FileVectors):
         """Read until `buf` is full, with as many `read_at` as that takes.
 
         Raises:
+            OSError, TypeError, BufferError, ValueError, ClosedFileError: as `read_at`.
             EndOfFileError: an EOFError; the file ended before, after its `count` bytes.
         """
         off = checked_offset(off)
@@ -219,6 +220,7 @@ class UringFile(FileVectors):
         Raises:
             OSError: as `write_at`; a part may have been written then. EIO if the kernel keeps
                 writing nothing and gives no reason.
+            TypeError, BufferError, ValueError, ClosedFileError: as `write_at`.
         """
         off = checked_offset(off)
         with byte_view(buf) as view:
@@ -277,6 +279,7 @@ class UringFile(FileVectors):
 
         Raises:
             OSError: EIO, ENOSPC, …; data written before may be lost, also for later fsyncs.
+            ClosedFileError: the file is closed.
         """
         await self._sync(Opcode.FSYNC)
 
@@ -284,7 +287,7 @@ class UringFile(FileVectors):
         """Make data durable, and what metadata it takes to read it back (fdatasync(2)).
 
         Raises:
-            OSError: as `fsync`.
+            OSError, ClosedFileError: as `fsync`.
         """
         await self._sync(Opcode.FDATASYNC)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from ._account import JointAccount
 from ._arguments import checked_offset, checked_range
@@ -31,6 +31,8 @@ _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 _UNLOCK, _SHARED, _EXCLUSIVE = 0, 1, 2
 
 Advice = Literal["normal", "sequential", "random", "noreuse", "willneed", "dontneed"]
+# Their numbers; 0 where there is no such call.
+_ADVICE = {advice: getattr(os, f"POSIX_FADV_{advice.upper()}", 0) for advice in get_args(Advice)}
 
 # A native thread that copies cannot be interrupted. So much takes it some 50 ms, measured on ext4.
 _COPY_MAX = 64 * 1024 * 1024
@@ -204,10 +206,10 @@ class FileCalls(FileOrder):
             ClosedFileError: the file is closed.
         """
         off, length = checked_range(off, length, empty=True)
-        if advice not in ("normal", "sequential", "random", "noreuse", "willneed", "dontneed"):
+        number = _ADVICE.get(advice)
+        if number is None:
             message = f"there is no advice {advice!r}"
             raise ValueError(message)
-        number = getattr(os, f"POSIX_FADV_{advice.upper()}", 0)  # none where there is no such call
         account = self._accounts.get(quick_loop_key()) or self._account()
         call = self._describe(Opcode.FADVISE, flags=number, offset=off, length=length)
         result = await account.complete(call.opcode, self._fd, call.pin)

@@ -11,6 +11,7 @@ import stat
 from contextlib import suppress
 from typing import Any
 
+from ._arguments import OFFSET_MAX
 from ._barrier import set_barrier
 from ._chain import Chain
 from ._handle import FileHandle
@@ -50,6 +51,8 @@ class FileOrder(FileHandle):
 
     def _may_link(self, end: int) -> bool:
         """Whether a ring may link steps that transfer up to `end` at most (see boundary.h)."""
+        if end > OFFSET_MAX:
+            return False  # the kernel will refuse it
         if self._reach >= 0 and (end > self._reach or self._reach == 0):
             self._reach = _reach(self._fd, end)
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 from collections import deque
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ._account import Uncancellable
 from ._arguments import BUFFERS_MAX, TRANSFER_MAX, checked_offset, pinned
 from ._errors import CANCELLED, os_error
+from ._file import UringFile
 from ._op import Opcode
 from ._runtime import call_in_loop
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._account import Account
-    from ._file import UringFile
     from ._op import Waiter
     from ._proactor import Proactor
 
@@ -130,10 +130,13 @@ class GroupCommit:
         """Append to `uring_file`, the first record at offset `off`.
 
         Raises:
-            ValueError, TypeError: there is no such offset.
+            ValueError, TypeError: there is no such offset, or that is no file.
             ClosedFileError: the file is closed.
             OSError: EINVAL: the file was opened to append, so that the kernel ignores offsets.
         """
+        if not isinstance(cast("object", uring_file), UringFile):
+            message = f"a GroupCommit appends to an open UringFile, not {type(uring_file).__name__}"
+            raise TypeError(message)
         uring_file.chain()  # refused where a commit would be
         assert uring_file._leased is not None  # not closed
         self._file = uring_file

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add, sub
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ class Histogram:
         no end, it is the least that there can be. nan if there are none.
 
         Raises:
-            ValueError: `q` is not between 0 and 1.
+            ValueError, TypeError: `q` is not between 0 and 1, or no number.
         """
         if not 0 <= q <= 1:
             raise ValueError(f"a quantile is between 0 and 1, not {q!r}")
@@ -85,7 +85,7 @@ class Histogram:
         """Return the histogram of its durations and those of all `others`.
 
         Raises:
-            ValueError: the buckets are not the same.
+            ValueError, TypeError: the buckets are not the same, or that is no histogram.
         """
         counts: Iterable[int] = self.counts
         for other in others:
@@ -97,12 +97,14 @@ class Histogram:
         """Return the histogram of the durations that were counted since `earlier` was read.
 
         Raises:
-            ValueError: the buckets are not the same.
+            ValueError, TypeError: the buckets are not the same, or that is no histogram.
         """
         counts = map(sub, self.counts, self._comparable(earlier).counts)
         return Histogram(self.bounds, tuple(counts), self.seconds - earlier.seconds)
 
     def _comparable(self, other: Histogram) -> Histogram:
+        if not isinstance(cast("object", other), Histogram):
+            raise TypeError(f"a Histogram is needed, not {type(other).__name__}")
         if other.bounds != self.bounds:
             raise ValueError("the histograms have different buckets")
         return other

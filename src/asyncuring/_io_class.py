@@ -20,6 +20,9 @@ CLASSES_MAX = 32
 # That of ops outside any class, and of a class that says nothing else.
 _SHARES, _SHARES_MAX = 100, 10_000
 
+# What a float can count with: an op every 31 years, and more than there is memory.
+_RATE_MIN, _RATE_MAX = 1e-9, 1e18
+
 # How long a bucket takes to fill. It makes up for an event loop that is late, which is mostly by a
 # few milliseconds.
 _BURST_NS = 20_000_000
@@ -56,7 +59,8 @@ class IoClass:
         name: for the statistics, too. A process can have 31 names.
         shares: its weight beside other classes, from 1 to 10 000.
         depth: the most of its operations that one event loop has in flight at a time.
-        bytes_per_second: the most that it reads and writes, in all event loops together.
+        bytes_per_second: the most that it reads and writes, in all event loops together; 1e-9 at
+            least.
         ops_per_second: the most of its operations that are begun, likewise. Both kinds of rate hold
             over any time, but for what 20 ms bring and for one operation. Reads of a class with a
             rate never take place in the calling thread (see `open_file`).
@@ -64,7 +68,7 @@ class IoClass:
     Raises:
         ValueError: a number is out of range, the name has a class with other numbers, or there are
             too many names in this process.
-        TypeError: shares or depth are no whole number.
+        TypeError: the name is no str, shares or depth are no whole number, a rate is no number.
     """
 
     __slots__ = (
@@ -97,8 +101,11 @@ class IoClass:
         ops_per_second: float | None = None,
     ) -> Self:
         """Make the class of that name, or return it."""
-        numbers = (shares, depth, bytes_per_second, ops_per_second)
-        _refuse_out_of_range(*numbers)
+        if not isinstance(cast("object", name), str):
+            message = f"the name of a class is a str, not {type(name).__name__}"
+            raise TypeError(message)
+        numbers = _checked(shares, depth, bytes_per_second, ops_per_second)
+        shares, depth, bytes_per_second, ops_per_second = numbers
         self = super().__new__(cls)
         self._name = name
         self._numbers = numbers
@@ -167,20 +174,23 @@ class IoClass:
         return f"asyncuring.IoClass({self._name!r}, shares={shares}{''.join(given)})"
 
 
-def _refuse_out_of_range(
+def _checked(
     shares: int, depth: int | None, bytes_per_second: float | None, ops_per_second: float | None
-) -> None:
-    if not 1 <= index(shares) <= _SHARES_MAX:
+) -> tuple[int, int | None, float | None, float | None]:
+    """Return the numbers as what they are to be; ValueError or TypeError if they cannot be that."""
+    shares = index(shares)
+    if not 1 <= shares <= _SHARES_MAX:
         message = f"shares must be between 1 and {_SHARES_MAX}, not {shares}"
         raise ValueError(message)
-    if depth is not None and index(depth) < 1:
+    if depth is not None and (depth := index(depth)) < 1:
         message = f"depth must be 1 or more, or None, not {depth}"
         raise ValueError(message)
     rates = {"bytes_per_second": bytes_per_second, "ops_per_second": ops_per_second}
     for what, rate in rates.items():
-        if rate is not None and not 0 < rate < inf:
-            message = f"{what} must be more than 0, or None, not {rate}"
+        if rate is not None and not _RATE_MIN <= rate <= _RATE_MAX:
+            message = f"{what} must be between {_RATE_MIN} and {_RATE_MAX}, or None, not {rate}"
             raise ValueError(message)
+    return shares, depth, bytes_per_second, ops_per_second
 
 
 class _Pace:
@@ -192,7 +202,7 @@ class _Pace:
     __slots__ = ("_full_at", "_ns_per_unit")
 
     def __init__(self, per_second: float | None) -> None:
-        self._ns_per_unit = 1e9 / per_second if per_second else 0.0
+        self._ns_per_unit = 1e9 / float(per_second) if per_second else 0.0
         self._full_at = -inf
 
     def next_at(self, now: int) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from ._drivers.native import address_of, enter_region, remove_region
@@ -41,9 +44,11 @@ class Memory(mmap.mmap):
         Raises:
             OSError: ENOMEM; there is not so much memory.
         """
-        room = max(alignment - mmap.PAGESIZE, 0)
+        whole = count * block_size + max(alignment - mmap.PAGESIZE, 0)
+        if whole > sys.maxsize:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        memory = super().__new__(cls, -1, count * block_size + room, flags=flags)
+        memory = super().__new__(cls, -1, whole, flags=flags)
         memory.start = -address_of(memory) % alignment
         size = min(max(count * block_size // _REGIONS, _REGION_MIN), _REGION_MAX)
         step = max(size // block_size, 1)  # no block is of two regions

@@ -44,7 +44,8 @@ async def unlink(path: AnyPath, *, driver: DriverName | None = None) -> None:
         OSError: the kernel's answer, with errno and path: ENOENT, EISDIR (for a directory there is
             `rmdir`), ENOTDIR, EACCES, EPERM, EBUSY, ENAMETOOLONG, …
         DriverUnavailableError: the driver asked for by name cannot run here.
-        ValueError: there is no such driver, or the path holds a NUL byte.
+        TypeError, ValueError: an argument cannot be used: there is no such driver, or the path
+            holds a NUL byte; nothing was done.
         RuntimeError: no asyncio or trio task is running.
     """
     name, encoded = checked_path(path)
@@ -83,7 +84,7 @@ async def mkdir(
 
     Raises:
         OSError: EEXIST, ENOENT (there is nothing to make it in), ENOTDIR, ENOSPC, EMLINK, …
-        ValueError: also if there are no such permissions.
+        TypeError, ValueError: also if there are no such permissions.
     """
     name, encoded = checked_path(path)
     permissions = checked_permissions(permissions)
@@ -195,7 +196,7 @@ async def sync_directory(path: AnyPath, *, driver: DriverName | None = None) -> 
 
     Raises:
         OSError: ENOENT, ENOTDIR, EACCES; EIO, ENOSPC, …
-        ValueError, RuntimeError: as for `unlink`.
+        DriverUnavailableError, TypeError, ValueError, RuntimeError: as for `unlink`.
     """
     async with await open_directory(path, driver) as directory:
         await directory.fsync()

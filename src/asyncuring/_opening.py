@@ -99,7 +99,8 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     Raises:
         OSError: the kernel's answer, with errno and path; `FileNotFoundError` and the like.
         DriverUnavailableError: the driver asked for by name cannot run here.
-        ValueError: there is no such mode, driver or `cached_reads`, or the path holds a NUL byte.
+        TypeError, ValueError: an argument cannot be used: there is no such mode, driver or
+            `cached_reads`, or the path holds a NUL byte; nothing was opened.
         RuntimeError: no asyncio or trio task is running.
     """
     if mode not in _FLAGS:

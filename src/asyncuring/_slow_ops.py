@@ -47,7 +47,7 @@ def log_slow_ops(seconds: float | None) -> None:
         seconds: 0 logs every operation, None (as in the beginning) none.
 
     Raises:
-        ValueError: it is negative, or above 1e9.
+        ValueError, TypeError: it is negative, above 1e9, or no number.
     """
     if seconds is None:
         note_slow_ops(0)
