@@ -208,3 +208,35 @@ def test_the_threads_beside_a_ring_stay_with_the_parent(driver: DriverName, file
     print(asyncuring.statistics().drivers, native_threads())
     """
     assert output_of(source, driver, file) == "() 1\n7\n() 1\n"
+
+
+def test_a_child_that_goes_on_with_its_parents_loop_takes_nothing_from_it(
+    driver: DriverName, fifo: Path
+) -> None:
+    """The queues of a ring are memory that both have."""
+    source = """
+    import select
+    async def fork(file):
+        read = asyncio.ensure_future(file.read_at(bytearray(1), 0))
+        await until_in_flight(1)
+        return os.fork(), read
+    async def go_on(file):
+        os.write(file.fileno(), b"!")
+        while select.select([file.fileno()], [], [], 0)[0]:
+            await asyncio.sleep(0)
+        for _ in range(1000):  # the parent's read has been done
+            await asyncio.sleep(0)
+    loop = asyncio.new_event_loop()
+    file = loop.run_until_complete(asyncuring.open_file(path, "r+", driver=driver))
+    child, read = loop.run_until_complete(fork(file))
+    if child == 0:
+        loop.run_until_complete(go_on(file))
+        print("child", read.done(), flush=True)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print(loop.run_until_complete(read))
+    loop.run_until_complete(file.aclose())
+    loop.close()
+    print(asyncuring.statistics().drivers)
+    """
+    assert output_of(source, driver, fifo) == "child False\n0\n1\n()\n"

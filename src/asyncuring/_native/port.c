@@ -68,7 +68,7 @@ asyncuring_port *asyncuring_port_attach(asyncuring_driver *driver, unsigned dept
 void asyncuring_port_detach(asyncuring_port *port)
 {
     asyncuring_driver *driver = port->driver;
-    if (driver->kind->ports)
+    if (driver->kind->ports && !port->inherited)
         driver->kind->ports->detach(port);
     pthread_mutex_lock(&driver->attaching);
     port->next_idle = driver->idle_ports;
@@ -93,6 +93,9 @@ void port_abandon(asyncuring_port *port)
     if (port->driver->kind->ports)
         port->driver->kind->ports->abandon(port);
     doorbell_destroy(&port->doorbell);
+    /* The child may go on with the loop that it was forked in. The queues of a ring are memory that
+     * it shares with the parent, and a descriptor's number may soon be another one's. */
+    port->inherited = true;
 }
 
 asyncuring_port *driver_port_of(asyncuring_driver *driver, uint64_t token)
@@ -200,6 +203,8 @@ static void push(asyncuring_port *port, unsigned staged)
 int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
                              unsigned limit, int rung)
 {
+    if (port->inherited)
+        return 0;
     uint64_t now_ns = staged > 0 ? clock_ns() : 0;
     port->tally.slow_count = 0;
     for (unsigned i = 0; i < staged; i++) {

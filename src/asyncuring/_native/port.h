@@ -20,8 +20,9 @@ struct asyncuring_port {
     unsigned depth;
     struct spin spin;
     struct tally tally;
-    void *own;  /* of the driver's kind, if its ports have more than this */
-    bool armed; /* the loop's own memory of having armed the doorbell */
+    void *own;      /* of the driver's kind, if its ports have more than this */
+    bool armed;     /* the loop's own memory of having armed the doorbell */
+    bool inherited; /* by a forked child: it is the parent's */
 };
 
 /* Reap up to `limit` completions from the port's queue, at *now_ns; 0: not known yet. */
