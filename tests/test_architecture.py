@@ -78,6 +78,8 @@ FLOORS: dict[str, set[str]] = {
     "_metrics": {"asyncuring"},
     "prometheus": {"_metrics", "asyncuring"},
     "opentelemetry": {"_metrics", "asyncuring"},
+    # The runtime, to keep a driver running between calls.
+    "integrations": {"_runtime", "asyncuring"},
     "testing": {"asyncuring"},
     "benchmark": {"asyncuring"},
 }
@@ -89,8 +91,8 @@ ONLY_IMPORTERS = {
     "asyncuring._native._core": "_drivers/native.py",
 }
 
-# These run loops of their own, as any program does.
-LOOP_RUNNERS = ("benchmark/", "_report.py")
+# These run loops of their own, as any program does, or serve a package that is asyncio's alone.
+LOOP_RUNNERS = ("benchmark/", "integrations/", "_report.py")
 
 BANNED_NAMES = {"manager", "handler", "helper", "helpers", "utils", "util", "common", "base"}
 # A storage engine is what our users write; any other engine is one of the benchmark's contenders.
@@ -220,6 +222,7 @@ def test_functions_are_short(path: Path) -> None:
         ("_proactor.py", "def f():\n    from . import _runtime"),
         ("benchmark/cli.py", "from asyncuring._file import UringFile"),
         ("benchmark/engines/ours.py", "from ... import _runtime"),
+        ("integrations/zarr.py", "from asyncuring._file import UringFile"),
         ("testing/__init__.py", "from asyncuring import _drivers"),
     ],
 )

@@ -148,9 +148,14 @@ def test_opentelemetry(run: Run, driver: DriverName, file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "package"),
-    [("prometheus", "prometheus_client"), ("opentelemetry", "opentelemetry")],
+    [
+        ("prometheus", "prometheus_client"),
+        ("opentelemetry", "opentelemetry"),
+        ("integrations.zarr", "zarr"),
+        ("integrations.fsspec", "fsspec"),
+    ],
 )
-def test_without_its_library_an_exporter_names_the_remedy(module: str, package: str) -> None:
+def test_without_its_library_a_module_names_the_remedy(module: str, package: str) -> None:
     program = (
         f"import sys\nsys.modules[{package!r}] = None\n"
         f"try:\n    import asyncuring.{module}\n"
@@ -159,12 +164,14 @@ def test_without_its_library_an_exporter_names_the_remedy(module: str, package: 
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert f"pip install 'asyncuring[{module}]'" in done.stdout
+    assert f"pip install 'asyncuring[{module.rsplit('.', maxsplit=1)[-1]}]'" in done.stdout
 
 
 def test_nothing_is_imported_that_nobody_asks_for() -> None:
     program = (
-        "import asyncuring, sys; print({'prometheus_client', 'opentelemetry'} & {*sys.modules})"
+        "import asyncuring, asyncuring.integrations, sys\n"
+        "optional = {'prometheus_client', 'opentelemetry', 'trio', 'zarr', 'fsspec', 'numpy'}\n"
+        "print(optional & {*sys.modules})"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
