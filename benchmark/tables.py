@@ -31,6 +31,7 @@ DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "benchmark" / "README.md",
     ROOT / "docs" / "engines.rst",
+    ROOT / "docs" / "integrations.rst",
     ROOT / "docs" / "measured.rst",
 )
 
@@ -140,6 +141,26 @@ def classes() -> Table:
     return table
 
 
+def zarr() -> Table:
+    """Return what zarr reads and writes with our store, and with its own."""
+    table = [
+        [
+            *("", "chunks, KiB", "array, MiB", "MiB/s", "`LocalStore`", "ratio", "(least, most)"),
+            *("CPU, ms/MiB", "`LocalStore`", "ratio"),
+        ]
+    ]
+    figures = ("chunk_kib", "array_mib", "uring_mib_per_s", "local_mib_per_s", "ratio")
+    cpu = ("uring_cpu_ms_per_mib", "local_cpu_ms_per_mib", "cpu_ratio")
+    with (RESULTS / "zarr.csv").open(encoding="utf-8", newline="") as lines:
+        found = sorted(csv.DictReader(lines), key=lambda r: (r["what"], int(r["chunk_kib"])))
+    for row in found:
+        spread = f"({row['ratio_min']}, {row['ratio_max']})"
+        table.append(
+            [row["what"], *(row[name] for name in figures), spread, *(row[name] for name in cpu)]
+        )
+    return table
+
+
 def _throughput_cell(row: dict[str, str] | None) -> str:
     if row is None or not row["ops_per_second"]:
         return ""
@@ -213,6 +234,7 @@ TABLES = {
     "classes": classes,
     "bars": bar_lines,
     "engines": engines,
+    "zarr": zarr,
 }
 """What the markers of a document name."""
 
