@@ -61,26 +61,35 @@ class _Record:
     Attributes:
         pin: keeps its bytes exported.
         account: in which it counts as an op of the file, so that closing and barriers wait.
+        on_durable: what to call with its offset once it is durable.
         waiter: what its task awaits; gets the offset, or -1 for a failure.
         offset: where it stands in the file; -1: it waits for its group.
         is_done: whether the waiter has its value.
         error: what to raise.
     """
 
-    __slots__ = ("account", "error", "is_done", "offset", "pin", "waiter")
+    __slots__ = ("account", "error", "is_done", "offset", "on_durable", "pin", "waiter")
 
-    def __init__(self, account: Account, pin: Any) -> None:
+    def __init__(
+        self, account: Account, pin: Any, on_durable: Callable[[int], object] | None
+    ) -> None:
         """Count it."""
         account.ops += 1
         self.account = account
         self.pin = pin
+        self.on_durable = on_durable
         self.waiter: Waiter = account.new_waiter()
         self.offset = -1
         self.is_done = False
-        self.error: OSError | None = None
+        self.error: Exception | None = None
 
-    def end(self, error: OSError | None) -> None:
+    def end(self, error: Exception | None) -> None:
         """Let the bytes go, and resume the task. Not from within a task."""
+        if error is None and self.on_durable is not None:
+            try:
+                self.on_durable(self.offset)
+            except Exception as raised:  # noqa: BLE001  raised by `append`
+                error = raised
         self.is_done = True
         self.error = error
         self.pin = None
@@ -159,7 +168,9 @@ class GroupCommit:
         """How many groups there were, and how large."""
         return self._statistics
 
-    async def append(self, data: Buffer) -> int:
+    async def append(
+        self, data: Buffer, *, on_durable: Callable[[int], object] | None = None
+    ) -> int:
         """Append one record, and wait until it is durable.
 
         Records stand in the file in the order of the calls, without gaps; their tasks are resumed
@@ -171,6 +182,11 @@ class GroupCommit:
 
         Args:
             data: any C-contiguous buffer. Do not change it meanwhile.
+            on_durable: called with the record's offset when it is durable, in the order of the
+                records, before any task of its group goes on, and also if the task is cancelled or
+                gone by then; never for a record that is left out or whose commit failed. It is how
+                what is in memory follows the log whatever becomes of the task. It must not wait;
+                what it raises is raised by `append`, and the record is durable all the same.
 
         Returns:
             The offset of the record in the file.
@@ -185,7 +201,7 @@ class GroupCommit:
         account = await self._file._account_for_change()
         if self._proactor is not account.proactor:
             self._bind(account.proactor)
-        record = _Record(account, self._pinned(data))
+        record = _Record(account, self._pinned(data), on_durable)
         self._waiting.append(record)
         self._start_soon()
         try:
