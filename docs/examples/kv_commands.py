@@ -83,9 +83,8 @@ class Commands:
     # -- those that change something
 
     def _set(self, request: list[bytes]) -> bytes:
-        if len(request) > len(
-            ("SET", "key", "value")
-        ):  # EX, NX and the like: to ignore them would be worse
+        # Behind key and value come EX, NX and the like: to ignore them would be worse.
+        if len(request) > len(("SET", "key", "value")):
             raise CommandError("ERR syntax error")
         self.values[request[1]] = request[2]
         return resp.OK
