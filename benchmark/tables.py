@@ -33,6 +33,7 @@ DOCUMENTS = (
     ROOT / "docs" / "engines.rst",
     ROOT / "docs" / "integrations.rst",
     ROOT / "docs" / "measured.rst",
+    ROOT / "docs" / "programs.rst",
 )
 
 ENGINES = {
@@ -161,6 +162,30 @@ def zarr() -> Table:
     return table
 
 
+def kv() -> Table:
+    """Return what redis-benchmark got from the server, its twin, and Redis."""
+    head = ["test", "`-P`", "`asyncuring`", "thread pool", "Redis"]
+    table = [[*head, "to thread pool", "to Redis", "others, %"]]
+    with (RESULTS / "kv.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for first, second, third in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+        ratios = [first["ratio_to_thread_pool"], first["ratio_to_redis"], first["others_percent"]]
+        rates = [row["ops_per_second"] for row in (first, second, third)]
+        table.append([first["test"], first["pipeline"], *rates, *ratios])
+    return table
+
+
+def page_store() -> Table:
+    """Return what tasks got from the page store and from its twin."""
+    table = [["", "tasks", "`asyncuring`", "thread pool", "ratio", "others, %"]]
+    with (RESULTS / "page_store.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for ours, theirs in zip(rows[::2], rows[1::2], strict=True):
+        figures = [ours["ops_per_second"], theirs["ops_per_second"], ours["ratio_to_thread_pool"]]
+        table.append([ours["what"], ours["tasks"], *figures, ours["others_percent"]])
+    return table
+
+
 def _throughput_cell(row: dict[str, str] | None) -> str:
     if row is None or not row["ops_per_second"]:
         return ""
@@ -235,6 +260,8 @@ TABLES = {
     "bars": bar_lines,
     "engines": engines,
     "zarr": zarr,
+    "kv": kv,
+    "page-store": page_store,
 }
 """What the markers of a document name."""
 

@@ -14,7 +14,7 @@ import asyncuring
 import page_store
 from page_cache import PAGE_SIZE, PAYLOAD_SIZE, DamagedPageError
 from page_store import PageStore, StoreFailedError
-from tests.running import CancelledTaskError, Task, checkpoints, gather, run_asyncio
+from tests.running import CancelledTaskError, Task, checkpoints, gather, run_asyncio, start
 from write_ahead_log import DamagedLogError, WriteAheadLog
 
 if TYPE_CHECKING:
@@ -289,11 +289,16 @@ def test_a_log_that_failed_fails_the_store(tmp_path: Path) -> None:
 
 
 def test_a_store_is_one_processs_at_a_time(run: Run, tmp_path: Path) -> None:
+    async def open_store() -> bytes:
+        async with await PageStore.open(tmp_path / "s") as store:
+            return await store.read(0)
+
     async def main() -> None:
         async with await PageStore.open(tmp_path / "s") as store:
-            with pytest.raises(BlockingIOError):
-                await PageStore.open(tmp_path / "s")
-            await store.write(0, b"unharmed")
+            opening = await start(open_store)
+            await store.write(0, b"before it is opened again")
+            assert not opening.done
+        assert await opening.join() == content("before it is opened again")
 
     run(main)
 

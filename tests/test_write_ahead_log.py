@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import gather, run_asyncio
+from tests.running import gather, run_asyncio, start
 from write_ahead_log import HEADER, RECORD, DamagedLogError, WriteAheadLog
 
 if TYPE_CHECKING:
@@ -138,11 +138,17 @@ def test_an_empty_file_and_a_header_of_zeros_are_a_new_log(tmp_path: Path) -> No
         run_asyncio(payloads, path)
 
 
-def test_a_log_is_one_processs_at_a_time(run: Run, tmp_path: Path) -> None:
+def test_a_log_is_one_processs_at_a_time(run: Run, driver: DriverName, tmp_path: Path) -> None:
+    async def open_log() -> list[bytes]:
+        async with await WriteAheadLog.open(tmp_path / "log", driver=driver) as log:
+            return [record.payload for record in log.recovered]
+
     async def main() -> None:
-        async with await WriteAheadLog.open(tmp_path / "log"):
-            with pytest.raises(BlockingIOError):
-                await WriteAheadLog.open(tmp_path / "log")
+        async with await WriteAheadLog.open(tmp_path / "log", driver=driver) as log:
+            opening = await start(open_log)
+            await log.append(b"before it is opened again")
+            assert not opening.done
+        assert await opening.join() == [b"before it is opened again"]
 
     run(main)
 

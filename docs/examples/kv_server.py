@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # A client that is owed more is not listened to until it has read.
 OWED_BYTES_MAX = 1 << 20
+OPENING_SECONDS_MAX = 60  # another server may have the log, and a long one takes time
 RECORD_BYTES_MAX = 1 << 20  # a longer record is begun anew, also in mid-tick
 
 
@@ -262,7 +263,8 @@ def _end(server: Server) -> None:
 
 async def run(options: argparse.Namespace) -> None:
     """Open the log, and serve."""
-    async with await LazyLog.open(options.log, driver=options.driver) as log:
+    opening = LazyLog.open(options.log, driver=options.driver)
+    async with await asyncio.wait_for(opening, OPENING_SECONDS_MAX) as log:
         await log.begin()
         await serve(options, log, log.append if options.fsync == "always" else log.write)
 

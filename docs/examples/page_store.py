@@ -277,13 +277,15 @@ class PageStore:
     async def open(cls, path: str | Path, *, cache_pages: int = 4096, driver: Any = None) -> Self:
         """Open a store, or create one, and recover what a crash has left.
 
+        Waits while another process has it. One that was killed has it until the kernel is done with
+        what it had under way.
+
         Args:
             path: its folder.
             cache_pages: how many pages of 8 KiB to keep in memory; at least one.
             driver: as for `asyncuring.open_file`.
 
         Raises:
-            BlockingIOError: another process has it.
             DamagedLogError, DamagedPageError: the disk has lost what had been durable.
             OSError: as from the operations on files.
         """
@@ -312,7 +314,7 @@ class PageStore:
                 raise
             # The file system has no O_DIRECT (open(2), EINVAL): `direct` says so.
             self._pages = await asyncuring.open_file(path, "r+", driver=self._driver)
-        await self._pages.lock(wait=False)
+        await self._pages.lock()
 
     async def _recover(self) -> None:
         """Put what the logs have into the file, and begin an empty log."""

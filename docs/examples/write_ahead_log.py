@@ -59,9 +59,11 @@ class WriteAheadLog:
     async def open(cls, path: str | Path, *, driver: Any = None) -> Self:
         """Open a log, or create it; cut off what a crash has torn.
 
+        Waits while another process has the log. One that was killed has it until the kernel is done
+        with what it had under way: nothing of that may come behind what is read here.
+
         Raises:
             DamagedLogError: what had been durable is not there.
-            BlockingIOError: another process has the log.
             OSError: as from the file's operations.
         """
         try:
@@ -69,7 +71,7 @@ class WriteAheadLog:
         except FileExistsError:
             uring_file = await asyncuring.open_file(path, "r+", driver=driver)
         try:
-            await uring_file.lock(wait=False)
+            await uring_file.lock()
             content = bytearray((await uring_file.stat()).size)
             await uring_file.read_exactly_at(content, 0)
             if len(content) < HEADER.size or content == bytes(HEADER.size):
