@@ -36,8 +36,11 @@ RESULTS = Path(__file__).parent / "results" / "page_store.csv"
 PAGES, CACHE_PAGES = 4000, 400
 TASKS = (1, 64)
 SLICE_S = 0.4
-COLUMNS = ("what", "tasks", "store", "ops_per_second", "ratio_to_thread_pool",
+COLUMNS = ("what", "tasks", "store", "ops_per_second", "cpu_us_per_op", "ratio_to_thread_pool",
            "repeats", "others_percent")  # fmt: skip
+
+
+Figures = tuple[float, float]  # steps a second, CPU us of each
 
 
 class ThreadPoolLog(WriteAheadLog):
@@ -89,24 +92,27 @@ class ThreadPoolStore(PageStore):
 STORES = {"asyncuring": PageStore, "thread-pool": ThreadPoolStore}
 
 
-async def slice_of(tasks: int, step: Callable[[int], Awaitable[object]]) -> float:
-    """Let so many tasks do steps for a while; returns steps a second."""
-    started, count = time.perf_counter(), 0
+async def slice_of(tasks: int, step: Callable[[int], Awaitable[object]]) -> tuple[float, float]:
+    """Let so many tasks do steps for a while; returns steps a second, and CPU us of each."""
+    started, cpu, count = time.perf_counter(), time.process_time(), 0
 
     async def client(seed: int) -> None:
         nonlocal count
         choice = random.Random(seed)
-        while time.perf_counter() < started + SLICE_S:
+        while True:
             await step(choice.randrange(PAGES))
             count += 1
+            if time.perf_counter() > started + SLICE_S:
+                return
 
     await asyncio.gather(*map(client, range(tasks)))
-    return count / (time.perf_counter() - started)
+    cpu_us = (time.process_time() - cpu) / count * 1e6
+    return count / (time.perf_counter() - started), cpu_us
 
 
-async def measure(directory: str, repeats: int) -> dict[tuple[str, int], list[list[float]]]:
+async def measure(directory: str, repeats: int) -> dict[tuple[str, int], list[list[Figures]]]:
     """Return, for each thing measured, the figures of both stores, repeat by repeat."""
-    found: dict[tuple[str, int], list[list[float]]] = {}
+    found: dict[tuple[str, int], list[list[Figures]]] = {}
     stores = []
     for name, kind in STORES.items():
         driver = None if name == "asyncuring" else "threads"
@@ -120,7 +126,7 @@ async def measure(directory: str, repeats: int) -> dict[tuple[str, int], list[li
         order = [0, 1] if number % 2 == 0 else [1, 0]
         for tasks in TASKS:
             for what in ("read", "transaction"):
-                figures = [0.0, 0.0]
+                figures = [(0.0, 0.0), (0.0, 0.0)]
                 for index in order:
                     store = stores[index]
                     step = store.read if what == "read" else _transaction(store)
@@ -147,9 +153,11 @@ def main() -> None:
     rows = []
     for (what, tasks), figures in found.items():
         for index, name in enumerate(STORES):
-            rate = statistics.median(pair[index] for pair in figures)
-            ratio = statistics.median(pair[index] / pair[1] for pair in figures)
-            rows.append([what, str(tasks), name, f"{rate:.0f}", f"{ratio:.3f}"])
+            rate, cpu_us = map(
+                statistics.median, zip(*(pair[index] for pair in figures), strict=True)
+            )
+            ratio = statistics.median(pair[index][0] / pair[1][0] for pair in figures)
+            rows.append([what, str(tasks), name, f"{rate:.0f}", f"{cpu_us:.1f}", f"{ratio:.3f}"])
             rows[-1] += [str(options.repeats), f"{disturbance.percent:.0f}"]
     with options.out.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])

@@ -164,26 +164,30 @@ def zarr() -> Table:
 
 def kv() -> Table:
     """Return what redis-benchmark got from the server, its twin, and Redis."""
-    head = ["test", "`-P`", "`asyncuring`", "thread pool", "Redis"]
+    head = ["test", "`-P`", "`kv_server.py`", "thread pool", "Redis"]
     table = [[*head, "to thread pool", "to Redis", "others, %"]]
     with (RESULTS / "kv.csv").open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     for first, second, third in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
         ratios = [first["ratio_to_thread_pool"], first["ratio_to_redis"], first["others_percent"]]
-        rates = [row["ops_per_second"] for row in (first, second, third)]
-        table.append([first["test"], first["pipeline"], *rates, *ratios])
+        cells = [_with_cpu(row) for row in (first, second, third)]
+        table.append([first["test"], first["pipeline"], *cells, *ratios])
     return table
 
 
 def page_store() -> Table:
     """Return what tasks got from the page store and from its twin."""
-    table = [["", "tasks", "`asyncuring`", "thread pool", "ratio", "others, %"]]
+    table = [["", "tasks", "`page_store.py`", "thread pool", "ratio", "others, %"]]
     with (RESULTS / "page_store.csv").open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     for ours, theirs in zip(rows[::2], rows[1::2], strict=True):
-        figures = [ours["ops_per_second"], theirs["ops_per_second"], ours["ratio_to_thread_pool"]]
+        figures = [_with_cpu(ours), _with_cpu(theirs), ours["ratio_to_thread_pool"]]
         table.append([ours["what"], ours["tasks"], *figures, ours["others_percent"]])
     return table
+
+
+def _with_cpu(row: dict[str, str]) -> str:
+    return f"{row['ops_per_second']} ({row['cpu_us_per_op']})"
 
 
 def _throughput_cell(row: dict[str, str] | None) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-SERVER = Path(__file__).parent.parent / "docs" / "examples" / "kv_server.py"
+ROOT = Path(__file__).parent.parent
+SERVER = ROOT / "docs" / "examples" / "kv_server.py"
+PROGRAM = (str(SERVER),)
 SECONDS_MAX = 20
 
 
@@ -54,11 +56,13 @@ def words(*arguments: bytes | str) -> bytes:
 
 
 @contextmanager
-def server(log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def server(
+    log: Path, *options: str, program: Sequence[str] = PROGRAM
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start a server on a free port; gives the process and the port, and ends it."""
-    command = [sys.executable, "-W", "error", str(SERVER), str(log), "--port", "0", *options]
+    command = [sys.executable, "-W", "error", *program, str(log), "--port", "0", *options]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         assert process.stdout is not None
         try:

@@ -147,6 +147,7 @@ class Server:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._commands = commands
         self._append = append
+        self._failure: BaseException | None = None
         self._answered: dict[Client, None] = {}  # in this tick
         self._logged = 0  # bytes, in this tick
         self._tick_end: asyncio.Handle | None = None
@@ -205,6 +206,7 @@ class Server:
 
     def fail(self, error: BaseException) -> None:
         """End, without another reply."""
+        self._failure = error
         for client in self.clients:
             client.transport.abort()
         if not self.ended.done():
@@ -221,6 +223,8 @@ class Server:
             self._tick_end.cancel()
             self._end_tick()
         await asyncio.gather(*self._settling)
+        if self._failure is not None:
+            raise self._failure
         for client in self.clients:
             client.transport.close()
 

@@ -208,6 +208,13 @@ class PageStore:
                     raise OSError(errno.ENOSPC, f"only {result} bytes of a page were written")
                 page.is_dirty = False
 
+    async def _write_all_out(self) -> None:
+        dirty = self._cache.dirty()
+        while dirty:
+            batch = {number % WAYS: number for number in dirty}.values()
+            await self._write_out(batch)
+            dirty.difference_update(batch)
+
     # -- the checkpoint
 
     async def checkpoint(self) -> None:
@@ -227,11 +234,7 @@ class PageStore:
                     await self._begin_log()
                 await self._drain_old()
                 self._refuse_if_failed()
-                dirty = self._cache.dirty()
-                while dirty:
-                    batch = {number % WAYS: number for number in dirty}.values()
-                    await self._write_out(batch)
-                    dirty.difference_update(batch)
+                await self._write_all_out()
                 await self._settle(1 - self._slot)
                 self._old = None
         finally:
@@ -330,8 +333,7 @@ class PageStore:
                 data = record.payload[start + CHANGE.size : start + step]
                 self._cache.put(number, Page(data, record.lsn, is_dirty=True))
                 await self._make_room()
-        for number in self._cache.dirty():
-            await self._write_out([number])
+        await self._write_all_out()
         await self._sync_pages()
         lsn = max(log.next_lsn for log in logs)
         self._log = await self.log_class.create(self._log_path(0), lsn, driver=self._driver)

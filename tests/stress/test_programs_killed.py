@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from asyncuring._runtime import DriverName
 
-ROUNDS = 25
+ROUNDS = 15
 
 
 @pytest.mark.timeout(300)
