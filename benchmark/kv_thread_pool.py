@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent.parent / "docs" / "examples"))
 
 import kv_server
+
 from benchmark.thread_pool_log import ThreadPoolGroups
 
 if TYPE_CHECKING:

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "docs" / "examples"))
 
-from benchmark.disturbance import watch
-from benchmark.thread_pool_log import ThreadPoolGroups
 from page_cache import PAGE_SIZE
 from page_store import PageStore
 from write_ahead_log import WriteAheadLog
+
+from benchmark.disturbance import watch
+from benchmark.thread_pool_log import ThreadPoolGroups
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

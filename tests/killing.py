@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from page_cache import PAYLOAD_SIZE
 from page_store import PageStore
+
 from tests.kv import Connection, finish, server, words
 from tests.running import run_asyncio
 

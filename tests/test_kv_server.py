@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-
 import resp
+
 from tests.kv import SERVER, Connection, finish, server, words
 
 if TYPE_CHECKING:

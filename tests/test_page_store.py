@@ -8,14 +8,14 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import pytest
-
-import asyncuring
 import page_store
+import pytest
 from page_cache import PAGE_SIZE, PAYLOAD_SIZE, DamagedPageError
 from page_store import PageStore, StoreFailedError
-from tests.running import CancelledTaskError, Task, checkpoints, gather, run_asyncio, start
 from write_ahead_log import DamagedLogError, WriteAheadLog
+
+import asyncuring
+from tests.running import CancelledTaskError, Task, checkpoints, gather, run_asyncio, start
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from write_ahead_log import HEADER, RECORD, DamagedLogError, WriteAheadLog
 
 from tests.running import gather, run_asyncio, start
-from write_ahead_log import HEADER, RECORD, DamagedLogError, WriteAheadLog
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,9 +29,10 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import asyncuring
 from page_cache import PAGE_SIZE, PAYLOAD_SIZE, Page, PageCache, decode, encode
 from write_ahead_log import WriteAheadLog
+
+import asyncuring
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
