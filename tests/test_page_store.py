@@ -15,7 +15,16 @@ from page_store import PageStore, StoreFailedError
 from write_ahead_log import DamagedLogError, WriteAheadLog
 
 import asyncuring
-from tests.running import CancelledTaskError, Task, checkpoints, gather, run_asyncio, start
+from tests.held import no_depth_left
+from tests.running import (
+    CancelledTaskError,
+    Task,
+    checkpoints,
+    gather,
+    run_asyncio,
+    start,
+    until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,6 +242,26 @@ def test_a_cancelled_commit_is_all_or_nothing_and_hurts_nobody(
         async with store.transaction() as change:
             for page in range(3):
                 change.write(3 * number + page, content(f"{number} {turn}"))
+
+    run(main)
+
+
+def test_what_is_in_memory_is_what_a_crash_leaves_though_the_task_was_cancelled(
+    run: Run, driver: DriverName, fifo: Path, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with await PageStore.open(tmp_path / "s", driver=driver) as store:
+            async with no_depth_left(fifo, driver):
+                committing = Task.start(fill, store, 0, 3, 1)
+                await until(lambda: asyncuring.statistics().backlog == 1)  # its group is begun
+                committing.cancel()
+            with suppress(CancelledTaskError):
+                await committing.join()
+            seen = [await store.read(page) for page in range(3)]
+            copy(tmp_path / "s", tmp_path / "crashed")
+        assert seen == [content(f"0 {page} 0") for page in range(3)]
+        async with await PageStore.open(tmp_path / "crashed", driver=driver) as store:
+            assert [await store.read(page) for page in range(3)] == seen
 
     run(main)
 
