@@ -335,8 +335,8 @@ def _references_of_one_name() -> int:
     return sys.getrefcount(slot)
 
 
-# What `give_back` counts if its own name is all that refers to a slot. It depends on how the version
-# of CPython passes arguments. Were it too low, slots would only be made anew more often.
+# What `give_back` counts if its own name is all that refers to a slot. It depends on how the
+# version of CPython passes arguments. Were it too low, slots would only be made anew more often.
 _NOBODY_ELSE = _references_of_one_name()
 
 
