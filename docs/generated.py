@@ -28,6 +28,7 @@ def write_all() -> None:
     _write_options(FOLDER / "benchmark-options.csv")
     _write("glossary.rst", "\n".join(_glossary()))
     _write("changelog.md", _changelog())
+    _write("attacks.rst", "\n".join(_attacks()))
     _write("floors.svg", _drawing(_rows()))
 
 
@@ -67,6 +68,26 @@ def _changelog() -> str:
     _, _, news = draft.partition("## ")
     _, _, released = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("-->")
     return f"## {news}\n{released}"
+
+
+def _attacks() -> Iterator[str]:
+    """Make a table of each part of docs/attacks.csv, which the stress tests write.
+
+    What was tried alike and came out alike, on several drivers or loops, is one row.
+    """
+    with (ROOT / "docs" / "attacks.csv").open(encoding="utf-8", newline="") as file:
+        _, *rows = csv.reader(file)
+    for part in dict.fromkeys(row[0] for row in rows):
+        title = part[0].upper() + part[1:]
+        yield f"{title}\n{'~' * len(title)}\n\n.. list-table::\n   :header-rows: 1\n"
+        yield "   * - attack\n     - on\n     - tried\n     - outcome"
+        places: dict[tuple[str, str, str], list[str]] = {}
+        for _, attack, place, tried, outcome in (row for row in rows if row[0] == part):
+            places.setdefault((attack, tried, outcome), []).append(place)
+        for (attack, tried, outcome), where in places.items():
+            cells = (attack, "; ".join(where), tried, outcome)
+            yield "   * - " + "\n     - ".join(cell.replace("*", "\\*") for cell in cells)
+        yield ""
 
 
 # -- the floors
