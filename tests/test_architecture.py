@@ -92,7 +92,7 @@ ONLY_IMPORTERS = {
 }
 
 # These run loops of their own, as any program does, or serve a package that is asyncio's alone.
-LOOP_RUNNERS = ("benchmark/", "integrations/", "_report.py")
+LOOP_RUNNERS = ("benchmark/", "integrations/", "_report.py", "testing/_clock.py")
 
 BANNED_NAMES = {"manager", "handler", "helper", "helpers", "utils", "util", "common", "base"}
 # A storage engine is what our users write; any other engine is one of the benchmark's contenders.

@@ -11,6 +11,7 @@ import pytest
 
 from asyncuring import open_file
 from asyncuring._drivers import native
+from asyncuring._loops import ClosedLoop
 from asyncuring._op import Opcode
 from benchmark.micro.ruler import BLOCK_SIZE, DRIVERS, clock, driver_of, null_await, sliced, spend
 
@@ -82,7 +83,7 @@ def bench_stage(ruler: Ruler, file: CachedFile, monkeypatch: pytest.MonkeyPatch)
         async with await open_file(file.path, driver="threads") as uring_file:
             driver, fd = driver_of(uring_file), uring_file.fileno()
             pin = driver.pin(bytearray(BLOCK_SIZE), True)
-            port = driver.attach(DEPTH)
+            port = driver.attach(DEPTH, ClosedLoop())
             batch = batch_of(port, BATCH, (None, None, pin, READ, fd, BLOCK_SIZE, 0, None, 0))
             with monkeypatch.context() as context:
                 context.setattr(native, "_exchange", lambda *_: 0)
@@ -98,7 +99,7 @@ def bench_crossing(ruler: Ruler, file: CachedFile) -> None:
     @asynccontextmanager
     async def part() -> AsyncIterator[Slice]:
         async with await open_file(file.path, driver="threads") as uring_file:
-            port = driver_of(uring_file).attach(DEPTH)
+            port = driver_of(uring_file).attach(DEPTH, ClosedLoop())
             yield sliced(lambda: port.exchange((), False), 1000)
             port.detach()
 
@@ -115,7 +116,7 @@ def bench_exchange(
     @asynccontextmanager
     async def part() -> AsyncIterator[Slice]:
         async with await open_file(file.path, driver=driver) as uring_file:
-            port = driver_of(uring_file).attach(DEPTH)
+            port = driver_of(uring_file).attach(DEPTH, ClosedLoop())
             batch = batch_of(port, size, (None, None, None, NOP, -1, 0, 0, None, 0))
 
             def there_and_back() -> None:

@@ -20,7 +20,7 @@ from ._runtime import lease
 
 if TYPE_CHECKING:
     from ._arguments import AnyPath
-    from ._runtime import DriverName
+    from ._runtime import DriverChoice
 
 __all__ = ["link", "mkdir", "rename", "rmdir", "symlink", "sync_directory", "unlink"]
 
@@ -29,7 +29,7 @@ _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _AT_REMOVEDIR = 0x200
 
 
-async def unlink(path: AnyPath, *, driver: DriverName | None = None) -> None:
+async def unlink(path: AnyPath, *, driver: DriverChoice | None = None) -> None:
     """Remove a name (unlink(2)); with the last one of a file goes the file.
 
     A file that is open stays readable and writable until it is closed. The removal is durable after
@@ -55,7 +55,7 @@ async def unlink(path: AnyPath, *, driver: DriverName | None = None) -> None:
         raise os_error(result, name)
 
 
-async def rmdir(path: AnyPath, *, driver: DriverName | None = None) -> None:
+async def rmdir(path: AnyPath, *, driver: DriverChoice | None = None) -> None:
     """Remove an empty directory (rmdir(2)).
 
     Durability, cancellation, arguments and errors are as for `unlink`.
@@ -71,7 +71,7 @@ async def rmdir(path: AnyPath, *, driver: DriverName | None = None) -> None:
 
 
 async def mkdir(
-    path: AnyPath, *, permissions: int = 0o777, driver: DriverName | None = None
+    path: AnyPath, *, permissions: int = 0o777, driver: DriverChoice | None = None
 ) -> None:
     """Make a directory (mkdir(2)).
 
@@ -100,7 +100,7 @@ async def rename(
     *,
     replace: bool = True,
     exchange: bool = False,
-    driver: DriverName | None = None,
+    driver: DriverChoice | None = None,
 ) -> None:
     """Give a file or directory another name on the same file system, atomically (renameat2(2)).
 
@@ -139,7 +139,7 @@ async def rename(
         raise os_error(result, name, detail, new_name)
 
 
-async def link(source: AnyPath, target: AnyPath, *, driver: DriverName | None = None) -> None:
+async def link(source: AnyPath, target: AnyPath, *, driver: DriverChoice | None = None) -> None:
     """Give a file one more name on the same file system (link(2)).
 
     Durability, cancellation, arguments and errors are as for `unlink`.
@@ -161,7 +161,7 @@ async def link(source: AnyPath, target: AnyPath, *, driver: DriverName | None = 
         raise os_error(result, name, "", new_name)
 
 
-async def symlink(source: AnyPath, target: AnyPath, *, driver: DriverName | None = None) -> None:
+async def symlink(source: AnyPath, target: AnyPath, *, driver: DriverChoice | None = None) -> None:
     """Make a symbolic link (symlink(2)).
 
     Durability, cancellation, arguments and errors are as for `unlink`.
@@ -184,7 +184,7 @@ async def symlink(source: AnyPath, target: AnyPath, *, driver: DriverName | None
         raise os_error(result, name, "", new_name)
 
 
-async def sync_directory(path: AnyPath, *, driver: DriverName | None = None) -> None:
+async def sync_directory(path: AnyPath, *, driver: DriverChoice | None = None) -> None:
     """Make the names in a directory durable (fsync(2) of the directory).
 
     Until then a crash may undo what was created, renamed or removed in it, although the files' own
@@ -203,7 +203,7 @@ async def sync_directory(path: AnyPath, *, driver: DriverName | None = None) -> 
 
 
 async def _change(  # noqa: PLR0913  what the calls have between them
-    driver: DriverName | None,
+    driver: DriverChoice | None,
     opcode: Opcode,
     path: bytes,
     second_path: bytes = b"\0",

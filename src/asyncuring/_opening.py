@@ -12,7 +12,7 @@ from ._arguments import checked_path, checked_permissions
 from ._errors import os_error
 from ._file import UringFile
 from ._op import Opcode
-from ._runtime import DriverName, LeasedDriver, lease
+from ._runtime import DriverChoice, LeasedDriver, lease
 
 if TYPE_CHECKING:
     from ._arguments import AnyPath
@@ -45,7 +45,7 @@ async def open_file(
     *,
     direct: bool = False,
     permissions: int = 0o666,
-    driver: DriverName | None = None,
+    driver: DriverChoice | None = None,
     cached_reads: CachedReads = "auto",
 ) -> AppendingFile: ...
 
@@ -57,7 +57,7 @@ async def open_file(
     *,
     direct: bool = False,
     permissions: int = 0o666,
-    driver: DriverName | None = None,
+    driver: DriverChoice | None = None,
     cached_reads: CachedReads = "auto",
 ) -> UringFile: ...
 
@@ -68,7 +68,7 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     *,
     direct: bool = False,
     permissions: int = 0o666,
-    driver: DriverName | None = None,
+    driver: DriverChoice | None = None,
     cached_reads: CachedReads = "auto",
 ) -> UringFile:
     """Open a file for positional reads and writes (openat2(2), carried out by the driver).
@@ -85,7 +85,8 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
         driver: "uring" (io_uring, one ring and its thread for all loops), "uring-local" (io_uring,
             a ring for each loop, entered by the loop's own thread, Linux 5.8; both raise
             `DriverUnavailableError` where they cannot run), "threads" (native threads), or None:
-            "uring" if it works here, else "threads"; `statistics()` says which and why.
+            "uring" if it works here, else "threads"; `statistics()` says which and why. Or an
+            `asyncuring.testing.SimulatedDisk`.
         cached_reads: who copies what the page cache has. "ring": the driver, always. "inline": the
             calling thread, up to 64 KiB (preadv2(2), RWF_NOWAIT), what it refuses the driver.
             "auto": the calling thread while the loop has less than 32 operations under way, the
@@ -118,7 +119,7 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
     return await _opened(file, encoded, flags, permissions, driver)
 
 
-async def open_directory(path: AnyPath, driver: DriverName | None) -> UringFile:
+async def open_directory(path: AnyPath, driver: DriverChoice | None) -> UringFile:
     """Open a directory, to be synced; the errors of `open_file`, or ENOTDIR."""
     name, encoded = checked_path(path)
     sys.audit("open", name, "r", DIRECTORY_FLAGS)
@@ -127,7 +128,7 @@ async def open_directory(path: AnyPath, driver: DriverName | None) -> UringFile:
 
 
 async def _opened(
-    file: UringFile, path: bytes, flags: int, permissions: int, driver: DriverName | None
+    file: UringFile, path: bytes, flags: int, permissions: int, driver: DriverChoice | None
 ) -> UringFile:
     leased = lease(driver, file)
     try:

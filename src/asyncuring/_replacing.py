@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         from typing_extensions import Buffer
 
     from ._arguments import AnyPath
-    from ._runtime import DriverName, LeasedDriver
+    from ._runtime import DriverChoice, LeasedDriver
 
 __all__ = ["replace_file"]
 
@@ -42,7 +42,7 @@ async def replace_file(
     data: Buffer,
     *,
     permissions: int = 0o666,
-    driver: DriverName | None = None,
+    driver: DriverChoice | None = None,
 ) -> None:
     """Give a file new content, atomically and durably, or create it.
 

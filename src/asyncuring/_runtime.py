@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from ._drivers.fuse import is_fuse
@@ -26,6 +26,7 @@ from ._drivers.native import (
     start_uring,
     start_uring_local,
 )
+from ._drivers.simulated import Device, SimulatedDriver
 from ._errors import DriverUnavailableError, ForkedProcessError
 from ._loops import ClosedLoop, quick_loop_key, running_loop, running_loop_key
 from ._proactor import Proactor
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "DriverChoice",
     "DriverName",
     "LeasedDriver",
     "announce_pool",
@@ -64,6 +66,8 @@ __all__ = [
 _T = TypeVar("_T")
 
 DriverName = Literal["uring", "uring-local", "threads"]
+DriverChoice: TypeAlias = "DriverName | Device"
+"""A driver by name, or a device of the program's own, which gets a driver to itself."""
 
 # The most ops that one loop has in the kernel. Measured: cached reads gain nothing beyond 64, an
 # NVMe disk little beyond 128; more only makes the kernel's queues, and so the unfairness, longer.
@@ -80,8 +84,9 @@ DRAIN_SECONDS = 5.0
 class LeasedDriver:
     """A running driver, the files that lease it, and its proactors."""
 
-    def __init__(self, driver: Driver, reason: str) -> None:
-        """Hold a started `driver`, chosen for `reason`."""
+    def __init__(self, choice: DriverChoice, driver: Driver, reason: str) -> None:
+        """Hold a started `driver`, made for `choice` and chosen for `reason`."""
+        self._choice = choice
         self.driver = driver
         self.name = driver.name
         self.reason = reason
@@ -113,7 +118,7 @@ class LeasedDriver:
                 raise RuntimeError(message)
             sweep()
             # Only this thread runs this loop, so nobody else makes its proactor meanwhile.
-            proactor = Proactor(self.driver.attach(DEPTH), loop, DEPTH)
+            proactor = Proactor(self.driver.attach(DEPTH, loop), loop, DEPTH)
             with _lock:
                 self.proactors[key] = proactor
         return proactor
@@ -124,7 +129,7 @@ class LeasedDriver:
             self.leases -= 1
             if self.leases > 0 or self.forked:
                 return
-            del _in_use[self.name]
+            del _in_use[self._choice]
             _retiring.append(self)
             proactors = list(self.proactors.items())
         here = running_loop_key()
@@ -166,7 +171,7 @@ _RINGS = ("uring", "uring-local")
 
 _lock = threading.Lock()
 _sweeping = threading.Lock()
-_in_use: dict[str, LeasedDriver] = {}
+_in_use: dict[DriverChoice, LeasedDriver] = {}
 # By st_dev, since the last start of a driver: a number may be given to another file system.
 _is_fuse: dict[int, bool] = {}
 _retiring: list[LeasedDriver] = []
@@ -174,45 +179,47 @@ _released_later: deque[LeasedDriver] = deque()
 _pools: WeakSet[Any] = WeakSet()  # of buffers
 
 
-def lease(name: DriverName | None, tenant: Tenant | None = None) -> LeasedDriver:
+def lease(choice: DriverChoice | None, tenant: Tenant | None = None) -> LeasedDriver:
     """Lease a running driver, starting it if need be.
 
-    name: None takes io_uring if it works here, else native threads, and keeps the reason.
+    choice: None takes io_uring if it works here, else native threads, and keeps the reason.
     tenant: is told of a fork.
 
     Raises:
         DriverUnavailableError: the driver that was asked for by name cannot run here.
         ValueError: there is no driver of that name.
     """
-    if name is not None and name not in _STARTS:
-        message = f"there is no driver {name!r}; the drivers are {', '.join(map(repr, _STARTS))}"
+    if choice is not None and choice not in _STARTS and not isinstance(choice, Device):
+        message = f"there is no driver {choice!r}; the drivers are {', '.join(map(repr, _STARTS))}"
         raise ValueError(message)
     sweep()
     with _lock:
-        leased = _find_or_start(name)
+        leased = _find_or_start(choice)
         leased.leases += 1
         if tenant is not None:
             leased.tenants.add(tenant)
         return leased
 
 
-def _find_or_start(name: DriverName | None) -> LeasedDriver:
-    if name is None:
+def _find_or_start(choice: DriverChoice | None) -> LeasedDriver:
+    if choice is None:
         try:
-            return _in_use.get("uring") or _start(start_uring(), "io_uring works here")
+            return _in_use.get("uring") or _start("uring", start_uring(), "io_uring works here")
         except DriverUnavailableError as unavailable:
-            leased = _in_use.get("threads") or _start(start_threads(THREADS), "")
+            leased = _in_use.get("threads") or _start("threads", start_threads(THREADS), "")
             leased.reason = f"io_uring does not work here: {unavailable.cause}"
             return leased
-    found = _in_use.get(name)
+    found = _in_use.get(choice)
     if found is not None:
         return found
-    return _start(_STARTS[name](), "asked for by name")
+    if isinstance(choice, str):
+        return _start(choice, _STARTS[choice](), "asked for by name")
+    return _start(choice, SimulatedDriver(choice), "a device of the program's own")
 
 
-def _start(driver: Driver, reason: str) -> LeasedDriver:
+def _start(choice: DriverChoice, driver: Driver, reason: str) -> LeasedDriver:
     _is_fuse.clear()
-    leased = _in_use[driver.name] = LeasedDriver(driver, reason)
+    leased = _in_use[choice] = LeasedDriver(choice, driver, reason)
     return leased
 
 

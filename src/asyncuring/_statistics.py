@@ -102,7 +102,8 @@ class DriverStatistics:
     """What one running driver has done since it started.
 
     Attributes:
-        driver: its name: "uring", "uring-local" or "threads".
+        driver: its name: "uring", "uring-local", "threads", or "simulated" (each simulated disk has
+            a driver of its own).
         reason: why it was chosen.
         loops: event loops that have a port with it.
         ops_submitted: operations handed to it.

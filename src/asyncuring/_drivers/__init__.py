@@ -1,4 +1,7 @@
-"""Drivers: ways of carrying out ops. Here are the interfaces; `native.py` has those in C."""
+"""Drivers: ways of carrying out ops. Here are the interfaces; `native.py` has those in C.
+
+`simulated.py` has the one whose device is an object in Python.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from asyncuring._op import Op
 
-    from .blocks import Call, ChainMemory, StepOp
+    from .blocks import Call, StepOp
     from .tallies import Tally
 
-__all__ = ["Counters", "Driver", "Port", "SlowOp"]
+__all__ = ["ChainResults", "Clock", "Counters", "Driver", "Port", "SlowOp"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,41 @@ class SlowOp(NamedTuple):
     backlog: float
     kernel: float
     loop: float
+
+
+class Clock(Protocol):
+    """What a port that has timers needs of its loop."""
+
+    @property
+    def time(self) -> Callable[[], float]:
+        """Tell the loop's time in seconds; virtual, where the loop's is. Not of a closed loop."""
+        ...
+
+    @property
+    def call_later(self) -> Callable[[float, Callable[[], object]], object]:
+        """Call back once, when so many seconds have passed."""
+        ...
+
+    @property
+    def is_closed(self) -> Callable[[], bool]:
+        """Tell whether the loop will never run again."""
+        ...
+
+
+class ChainResults(Protocol):
+    """The steps of a chain, and what comes of them."""
+
+    @property
+    def pin(self) -> Any:
+        """What its op takes along."""
+        ...
+
+    def take_results(self) -> list[int | None]:
+        """Return the result of each step, None of one that has not run, and let the buffers go.
+
+        Only when the op is done, or was never begun.
+        """
+        ...
 
 
 class Port(Protocol):
@@ -121,7 +159,7 @@ class Driver(Protocol):
         """Pin a list of the buffers that `pins` export, for a READV or WRITEV."""
         ...
 
-    def chain(self, fd: int, steps: Sequence[StepOp], /) -> ChainMemory:
+    def chain(self, fd: int, steps: Sequence[StepOp], /) -> ChainResults:
         """Describe a chain of ops on `fd`; its op needs no more than that."""
         ...
 
@@ -132,8 +170,11 @@ class Driver(Protocol):
         """
         ...
 
-    def attach(self, depth: int) -> Port:
-        """Make a port through which at most `depth` ops and as many cancels are in flight."""
+    def attach(self, depth: int, clock: Clock) -> Port:
+        """Make a port through which at most `depth` ops and as many cancels are in flight.
+
+        clock: of the loop whose port it is.
+        """
         ...
 
     side_threads: int

@@ -24,15 +24,22 @@ if TYPE_CHECKING:
 
     from asyncuring._op import Op
 
+    from . import Clock
+
 __all__ = [
+    "BOUNDS",
     "NativeDriver",
     "address_of",
+    "direct_alignment",
     "enter_region",
     "liburing_version",
+    "memory_of",
     "note_file",
     "note_slow_ops",
+    "pin_buffer",
     "regions_after_fork",
     "remove_region",
+    "slow_limit",
     "start_threads",
     "start_uring",
     "start_uring_local",
@@ -88,9 +95,12 @@ _COUNT: int = _SLOW - 1
 _BYTES = ffi.typeof("char[]")
 _NULL = ffi.NULL
 
-_BOUNDS = log_linear_bounds(
+BOUNDS = log_linear_bounds(
     lib.ASYNCURING_LINEAR_LOG2, lib.ASYNCURING_PARTS_LOG2, lib.ASYNCURING_BUCKETS
 )
+
+# Exports a buffer, writable if that is asked for, until what it returns is dropped.
+pin_buffer: Callable[[Any, bool], Any] = partial(ffi.from_buffer, _BYTES)
 
 # One reap's worth: it bounds how long a wake-up keeps the loop from everything else, at some
 # 1 us per completion.
@@ -146,7 +156,7 @@ class NativeDriver:
         self.name = name
         self.side_threads = side_threads
         self._driver = driver
-        self.pin: Callable[[Any, bool], Any] = partial(ffi.from_buffer, _BYTES)
+        self.pin = pin_buffer
         # By port, for ports are used again: a late cancel must not hit the next user's op.
         self._tokens: dict[int, Iterator[int]] = {}
 
@@ -188,10 +198,7 @@ class NativeDriver:
 
     def direct_alignment(self, fd: int) -> tuple[int, int] | None:
         """See `Driver.direct_alignment`: statx(2), STATX_DIOALIGN (Linux 6.1)."""
-        memory, offset = ffi.new("uint32_t *"), ffi.new("uint32_t *")
-        if lib.asyncuring_direct_alignment(fd, memory, offset) < 0:
-            return None
-        return memory[0], offset[0]
+        return direct_alignment(fd)
 
     def start_side_thread(self, number: int) -> int:
         """See `Driver.start_side_thread`."""
@@ -200,8 +207,8 @@ class NativeDriver:
             raise OSError(-error, os.strerror(-error))
         return int(number << lib.ASYNCURING_SIDE_SHIFT)
 
-    def attach(self, depth: int) -> NativePort:
-        """See `Driver.attach`."""
+    def attach(self, depth: int, clock: Clock) -> NativePort:  # noqa: ARG002
+        """See `Driver.attach`; the kernel keeps its own time."""
         error = ffi.new("int *")
         port = lib.asyncuring_port_attach(self._driver, depth, error)
         if port == ffi.NULL:
@@ -243,7 +250,7 @@ class NativeDriver:
         for opcode, io_class in product(opcodes, range(classes)):
             if lib.asyncuring_driver_tally(self._driver, io_class, opcode, tally):
                 numbers = counters.tolist()
-                tallies[io_class, opcode] = read_tally(numbers, _BOUNDS, lib.ASYNCURING_ERRNOS)
+                tallies[io_class, opcode] = read_tally(numbers, BOUNDS, lib.ASYNCURING_ERRNOS)
                 counters.cast("B")[:] = nothing
         return tallies
 
@@ -265,6 +272,19 @@ def _address(pointer: Any) -> int:
 def address_of(buffer: Any) -> int:
     """Address of the first byte of `buffer`."""
     return _address(ffi.from_buffer(buffer))
+
+
+def memory_of(pin: Any) -> memoryview:
+    """Return the bytes that a pin exports; they stay exported as long as this is kept."""
+    return memoryview(ffi.buffer(pin))
+
+
+def direct_alignment(fd: int) -> tuple[int, int] | None:
+    """See `Driver.direct_alignment`: statx(2), STATX_DIOALIGN (Linux 6.1)."""
+    memory, offset = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+    if lib.asyncuring_direct_alignment(fd, memory, offset) < 0:
+        return None
+    return memory[0], offset[0]
 
 
 # Memory that rings may register: (address, length) to an id, 0 if there is no room for it, and the
@@ -351,7 +371,17 @@ class NativePort:
 
 def note_slow_ops(nanoseconds: int) -> None:
     """Have every port note ops that took so long, in all, or longer; 0: none."""
+    global _slow_ns  # noqa: PLW0603  as in the core
     lib.asyncuring_note_slow_ops(nanoseconds)
+    _slow_ns = nanoseconds
+
+
+def slow_limit() -> int:
+    """Return what `note_slow_ops` was told last, for ports that are not the core's."""
+    return _slow_ns
+
+
+_slow_ns = 0
 
 
 def liburing_version() -> str | None:

@@ -95,11 +95,18 @@ class Loop(Protocol):
         """Let others run for so long; a cancellation ends it at once."""
         ...
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
-        """Call `callback` once, when so much time has passed."""
+    @property
+    def time(self) -> Callable[[], float]:
+        """Tell the loop's time, in seconds since some moment. Not of a loop that is closed."""
         ...
 
-    def is_closed(self) -> bool:
+    @property
+    def call_later(self) -> Callable[[float, Callable[[], object]], object]:
+        """Call back once, when so many seconds have passed."""
+        ...
+
+    @property
+    def is_closed(self) -> Callable[[], bool]:
         """Whether the loop will never run again."""
         ...
 

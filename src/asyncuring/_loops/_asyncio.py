@@ -91,7 +91,7 @@ class AsyncioLoop:
             self.new_waiter = loop.create_future
             self.resumes_at_once, self.resume = False, _resume_soon
         self.at_tick_end = loop.call_soon
-        self.call_later = loop.call_later
+        self.call_later, self.time = loop.call_later, loop.time
         self.call_threadsafe = loop.call_soon_threadsafe
         self.is_closed = loop.is_closed
 

@@ -51,6 +51,10 @@ class ClosedLoop:
         """No thread runs this loop, so the caller's will do."""
         callback()
 
+    def time(self) -> float:
+        """Nobody can wait in a loop that is gone."""
+        raise RuntimeError(_CLOSED)
+
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         """Likewise."""
 

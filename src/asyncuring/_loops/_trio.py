@@ -10,6 +10,7 @@ from trio.lowlevel import (
     Abort,
     add_instrument,
     cancel_shielded_checkpoint,
+    current_clock,
     current_task,
     current_trio_token,
     remove_instrument,
@@ -103,6 +104,7 @@ class TrioLoop:
     def __init__(self) -> None:
         """Adapt the trio that runs in this thread."""
         self._token = current_trio_token()
+        self.time = current_clock().current_time
         self._tick_end = _TickEnd()
         self._watching = trio.CancelScope()
         self._finished = False

@@ -1,0 +1,146 @@
+"""The driver whose device is an object in Python, such as a simulated disk.
+
+It has neither threads nor rings: each port carries its ops out in its loop's own thread
+(`simulated_port.py`), by asking the device.
+"""
+
+from __future__ import annotations
+
+import errno
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from . import Counters
+from .blocks import Call
+from .counting import Counting
+from .native import direct_alignment, pin_buffer
+from .requests import CallArguments, StepsUnderWay
+from .simulated_port import SimulatedPort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from . import Clock
+    from .blocks import StepOp
+    from .requests import Request
+    from .tallies import Tally
+
+__all__ = ["Device", "SimulatedDriver"]
+
+
+@runtime_checkable
+class Device(Protocol):
+    """What carries ops out, one at a time, and decides when. From any thread that runs a loop."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the power is cut: what is under way ends at once."""
+        ...
+
+    def begin(self, requests: Sequence[Request], now: float, /) -> list[tuple[float, Request]]:
+        """Take on ops that were submitted together.
+
+        Returns the order in which those that are due at the same time are done, with the delay of
+        each in seconds. now: by the clock of their loop.
+        """
+        ...
+
+    def carry_out(self, request: Request, now: float, /) -> int | None:
+        """Do it; returns the result, a count or a negative errno. None: it would have to wait."""
+        ...
+
+    def lets_cancel(self, request: Request, now: float, waits: bool, /) -> bool:
+        """Decide whether an op that is not done yet ends by its cancellation.
+
+        waits: because `carry_out` said so; then it must.
+        """
+        ...
+
+    def listen(self, bell: Callable[[], object], /) -> None:
+        """Call `bell` when the power is cut, from whichever thread, until `unlisten`."""
+        ...
+
+    def unlisten(self, bell: Callable[[], object], /) -> None:
+        """Call it no more."""
+        ...
+
+
+class SimulatedDriver:
+    """The driver of one device."""
+
+    name = "simulated"
+    side_threads = 0
+    # The core's, so that what is no buffer is refused in the same words.
+    pin = staticmethod(pin_buffer)
+    direct_alignment = staticmethod(direct_alignment)
+
+    def __init__(self, device: Device) -> None:
+        """Start a driver, which has nothing to start."""
+        self._device = device
+        self._tokens = count(1)
+        self._counting = Counting()
+        self._ports: list[SimulatedPort] = []
+        self._rings_before = 0  # of ports that were detached
+
+    def call(  # noqa: PLR0913  see there
+        self,
+        opcode: int,
+        *,
+        path: bytes = b"\0",
+        second_path: bytes = b"\0",
+        flags: int = 0,
+        mode: int = 0,
+        resolve: int = 0,
+        offset: int = 0,
+        second_offset: int = 0,
+        length: int = 0,
+        second_fd: int = -1,
+        result_size: int = 0,
+    ) -> Call:
+        """See `Driver.call`."""
+        result = bytearray(result_size)
+        paths = path.removesuffix(b"\0"), second_path.removesuffix(b"\0")
+        numbers = flags, mode, resolve, offset, second_offset, length, second_fd
+        return Call(opcode, CallArguments(*paths, *numbers, result), result)
+
+    def vectors(self, pins: Sequence[Any], /) -> Any:
+        """See `Driver.vectors`."""
+        return list(pins)
+
+    def chain(self, fd: int, steps: Sequence[StepOp], /) -> StepsUnderWay:
+        """See `Driver.chain`."""
+        return StepsUnderWay(fd, steps)
+
+    def attach(self, depth: int, clock: Clock) -> SimulatedPort:  # noqa: ARG002  nothing is laid out
+        """See `Driver.attach`."""
+        port = SimulatedPort(self._device, clock, self._tokens, self._counting, self._detached)
+        self._ports.append(port)
+        return port
+
+    def _detached(self, port: SimulatedPort) -> None:
+        self._ports.remove(port)
+        self._rings_before += port.rings
+
+    def start_side_thread(self, number: int) -> int:
+        """See `Driver.start_side_thread`; there are none."""
+        raise OSError(errno.EOPNOTSUPP, f"a simulated driver has no side thread {number}")
+
+    def region(self, number: int, /) -> int:  # noqa: ARG002  there are no rings
+        """See `Driver.region`."""
+        return -errno.EOPNOTSUPP
+
+    def counters(self) -> Counters:
+        """See `Driver.counters`."""
+        return Counters(rings=self._rings_before + sum(port.rings for port in [*self._ports]))
+
+    def tallies(self, classes: int, opcodes: Sequence[int]) -> dict[tuple[int, int], Tally]:
+        """See `Driver.tallies`."""
+        return self._counting.tallies(classes, opcodes)
+
+    def stop(self) -> None:
+        """See `Driver.stop`; there is nothing to end."""
+
+    def abandon(self) -> None:
+        """See `Driver.abandon`."""
+        for port in self._ports:
+            port.close()

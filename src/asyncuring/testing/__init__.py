@@ -1,0 +1,8 @@
+"""For tests of programs that use asyncuring: a simulated disk, its power cuts, and virtual time."""
+
+from ._clock import VirtualTimeLoop, run
+from ._crash import CrashState
+from ._disk import SimulatedDisk
+from ._trace import Event, Trace
+
+__all__ = ["CrashState", "Event", "SimulatedDisk", "Trace", "VirtualTimeLoop", "run"]
