@@ -5,34 +5,47 @@ import gc
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 import asyncuring
-from asyncuring import _io_class
+from asyncuring import _io_class, _runtime
+from asyncuring._drivers.simulated import SimulatedDriver
+from asyncuring.testing import SimulatedDisk
 from tests.running import LOOPS, Run
+from tests.simulated import LOOPS_OF_SIMULATED, why_not_simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from asyncuring._runtime import DriverName
 
-DRIVERS = ["uring", "uring-local", "threads"]
+DRIVERS = ["uring", "uring-local", "threads", "simulated"]
 PATTERN = bytes(range(256)) * 64
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave asyncio's debug mode to one driver: no driver knows of it."""
-    items[:] = [
-        item
-        for item in items
-        if not isinstance(item, pytest.Function)
-        or not hasattr(item, "callspec")
-        or item.callspec.params.get("loop") != "asyncio-debug"
-        or item.callspec.params.get("driver", DRIVERS[0]) == DRIVERS[0]
-    ]
+    items[:] = [item for item in items if _is_wanted(item)]
+    for item in items:
+        if _params(item).get("driver") == "simulated":
+            reason = why_not_simulated(item)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _params(item: pytest.Item) -> dict[str, object]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
+def _is_wanted(item: pytest.Item) -> bool:
+    loop, driver = _params(item).get("loop"), _params(item).get("driver", DRIVERS[0])
+    if driver == "simulated":
+        return loop is None or loop in LOOPS_OF_SIMULATED
+    return loop != "asyncio-debug" or driver == DRIVERS[0]
 
 
 @pytest.fixture(params=list(LOOPS))
@@ -76,9 +89,13 @@ def uring(why_no_uring: str) -> DriverName:
 
 
 @pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest) -> DriverName:
-    """A driver, by name."""
-    if request.param != "threads":
+def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DriverName:
+    """A driver, by name; "simulated" is a disk on the folder that the test's files are in."""
+    if request.param == "simulated":
+        disk = SimulatedDisk(path=request.getfixturevalue("tmp_path"))
+        start = partial(SimulatedDriver, disk)
+        monkeypatch.setitem(cast("dict[str, object]", _runtime._STARTS), "simulated", start)
+    elif request.param != "threads":
         request.getfixturevalue("uring")
     return cast("DriverName", request.param)
 

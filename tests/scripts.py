@@ -6,6 +6,10 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
+from tests.simulated import A_PROGRAM
+
 # A program that does not end is ended, and the test fails.
 SECONDS_MAX = 30
 
@@ -38,6 +42,8 @@ def run_script(
     source: str, driver: str, path: object, *options: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a program that finds `driver` and `path` among its variables."""
+    if driver == "simulated":
+        pytest.skip(A_PROGRAM)
     program = _START + textwrap.dedent(source)
     return subprocess.run(
         (sys.executable, *(options or ("-W", "error")), "-c", program, driver, str(path)),
