@@ -2,7 +2,17 @@
 
 from ._clock import VirtualTimeLoop, run
 from ._crash import CrashState
+from ._crash_test import CrashTestError, crash_test
 from ._disk import SimulatedDisk
 from ._trace import Event, Trace
 
-__all__ = ["CrashState", "Event", "SimulatedDisk", "Trace", "VirtualTimeLoop", "run"]
+__all__ = [
+    "CrashState",
+    "CrashTestError",
+    "Event",
+    "SimulatedDisk",
+    "Trace",
+    "VirtualTimeLoop",
+    "crash_test",
+    "run",
+]
