@@ -36,6 +36,8 @@ os.write({fd}, (said + chr(10)).encode())
 # An op of the main interpreter is in flight while others come and go.
 OTHERS = """
 import {module} as interpreters
+# Where the tests' coverage is measured, each interpreter would start to measure itself, and cannot.
+os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 loop = asyncio.new_event_loop()
 file = loop.run_until_complete(asyncuring.open_file(path, "r+", driver=driver))
 buf = bytearray(4)

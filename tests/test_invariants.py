@@ -217,7 +217,8 @@ def test_invariant_06_nothing_submitted_is_ever_lost(driver: DriverName, file: P
                 buf = bytearray(8)
                 await uring_file.read_exactly_at(buf, number)
                 assert buf == PATTERN[number : number + 8]
-                assert asyncuring.statistics().in_flight <= 4 * DEPTH
+                if number % 16 == 0:  # to ask takes longer than to read
+                    assert asyncuring.statistics().in_flight <= 4 * DEPTH
                 return number
 
             return sum(await gather(read, asked))
@@ -322,7 +323,8 @@ def test_invariant_09_only_what_loops_share_has_a_lock() -> None:
         for path in LIBRARY.rglob("*.py")
         if "benchmark" not in path.parts and re.search(r"\bR?Lock\(", path.read_text())
     }
-    assert locks == {"_runtime.py", "_io_class.py", "_slow_ops.py"}
+    simulated_disks = {"_misbehaving.py"}
+    assert locks == {"_runtime.py", "_io_class.py", "_slow_ops.py"} | simulated_disks
 
 
 def test_invariant_10_a_forked_child_never_touches_the_parents_ring(
