@@ -23,6 +23,12 @@ def open_fonts() -> None:
     figure.savefig(BytesIO(), format="png")
 
 
+@pytest.fixture(autouse=True)
+def programs_that_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage leaves the benchmark out; its trials are many short processes."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the files that sweeps read; filled by the first, used again by the others."""
