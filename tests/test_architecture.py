@@ -70,7 +70,7 @@ FLOORS: dict[str, set[str]] = {
     "_replacing": FILES | {"_arguments", "_opening"},
     "_batch": FILES | {"_arguments", "_buffers", "_file"},
     "__init__": FILES
-    | {"_appending", "_buffers", "_chain", "_file", "_file_calls", "_file_status"}
+    | {"_appending", "_buffers", "_chain", "_file", "_file_calls", "_file_status", "_handle"}
     | {"_group_commit", "_histogram", "_io_class", "_names", "_opening"}
     | {"_pool_statistics", "_replacing", "_slow_ops", "_statistics"},
     "_report": {"_drivers", "_runtime", "_statistics_text", "asyncuring"},

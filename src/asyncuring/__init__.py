@@ -21,12 +21,14 @@ from ._file import UringFile
 from ._file_calls import Advice
 from ._file_status import AtomicWrites, DirectIOAlignment, FileStatus
 from ._group_commit import GroupCommit, GroupStatistics
+from ._handle import CachedReads
 from ._histogram import Histogram
 from ._io_class import IoClass
 from ._names import link, mkdir, rename, rmdir, symlink, sync_directory, unlink
-from ._opening import open_file
+from ._opening import Mode, open_file
 from ._pool_statistics import PoolRegistration, PoolStatistics
 from ._replacing import replace_file
+from ._runtime import DriverChoice, DriverName
 from ._slow_ops import log_slow_ops
 from ._statistics import (
     DriverStatistics,
@@ -43,10 +45,13 @@ __all__ = [
     "AppendingFile",
     "AtomicWrites",
     "BufferPool",
+    "CachedReads",
     "Chain",
     "ClosedFileError",
     "ClosedPoolError",
     "DirectIOAlignment",
+    "DriverChoice",
+    "DriverName",
     "DriverStatistics",
     "DriverUnavailableError",
     "EndOfFileError",
@@ -56,6 +61,7 @@ __all__ = [
     "GroupStatistics",
     "Histogram",
     "IoClass",
+    "Mode",
     "OperationStatistics",
     "PoolRegistration",
     "PoolStatistics",

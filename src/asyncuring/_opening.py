@@ -62,6 +62,18 @@ async def open_file(
 ) -> UringFile: ...
 
 
+@overload
+async def open_file(
+    path: AnyPath,
+    mode: Mode,
+    *,
+    direct: bool = False,
+    permissions: int = 0o666,
+    driver: DriverChoice | None = None,
+    cached_reads: CachedReads = "auto",
+) -> UringFile: ...
+
+
 async def open_file(  # noqa: PLR0913  what a file can be asked for
     path: AnyPath,
     mode: Mode = "r",
