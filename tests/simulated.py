@@ -17,6 +17,7 @@ _INLINE = "wants reads that bypass the driver: a simulated disk sees them all"
 _LEASE = "wants an open to wait for the end of a lease: a simulated disk answers EWOULDBLOCK"
 _ATTACK = "attacks the kernel, its file systems and the drivers that rely on them"
 _THREADS = "is about rings and threads: a simulated disk has neither"
+_TORN = "interrupts an exchange: that of a simulated disk is Python, and may be torn apart"
 
 # By file, or file::test.
 _NOT_SIMULATED = {
@@ -32,6 +33,7 @@ _NOT_SIMULATED = {
     "test_exporters": _INLINE,
     "test_io_class_limits::test_reads_of_a_class_with_a_rate_never_take_place_inline": _INLINE,
     "test_threads_beside::test_a_read_of_a_cached_page_keeps_the_gil": _INLINE,
+    "test_interrupted::test_in_the_middle_of_a_tick": _TORN,
     "test_programs_killed": A_PROGRAM,
     "test_calls_beside": _THREADS,
     "test_runtime::test_a_driver_lives_from_the_first_file_to_the_last": _THREADS,

@@ -39,7 +39,8 @@ FLOORS: dict[str, set[str]] = {
     "_drivers": GROUND | {"_histogram", "_native"},
     "_account": MIDDLE | {"_io_class", "_proactor"},
     "_slow_ops": {"_drivers", "_op"},
-    "_proactor": MIDDLE | {"_flows", "_io_class", "_routes", "_slow_ops"},
+    "_proactor": MIDDLE | {"_cancelling", "_flows", "_io_class", "_routes", "_slow_ops"},
+    "_cancelling": MIDDLE | {"_flows"},
     "_runtime": UPPER,
     # These know no loop and no driver: the runtime stands between.
     "_statistics": FILES

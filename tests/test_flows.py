@@ -58,7 +58,8 @@ class Desk:
         )
         op = self.in_flight.pop(token)
         if self.flows.alone is None:
-            op[7].came_back(op)
+            op[7].ops -= 1
+            op[7].cost -= op[5] + OP_COST
         classed: IoClass = op[7].io_class
         return classed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._errors import is_cancelled
 from ._io_class import DEFAULT, current_class
@@ -46,13 +46,15 @@ class Account:
 
         If that await raises, the op may not be done: the task awaits `interrupted` then.
         """
-        self.ops += 1
         proactor = self.proactor
         if not proactor.scheduled:
             proactor.schedule()  # first, for it notes the time
         waiter = self.new_waiter()
         flow = proactor.flows[current_class()]
+        # With no call in between, at which KeyboardInterrupt may come: one without the other
+        # would be an op that never ends.
         flow.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument, flow, flow.origin)
+        self.ops += 1
         return waiter
 
     async def complete(
@@ -75,25 +77,25 @@ class Account:
             return []
         waiter = self.new_waiter()
         bundle = Bundle(waiter, len(buffers))
-        self.ops += len(buffers)
         proactor = self.proactor
         if not proactor.scheduled:
             proactor.schedule()  # first, for it notes the time
         flow = proactor.flows[current_class()]
-        proactor.take_on(
-            bundle,
-            flow,
-            [
-                ((bundle, index), self, pin, opcode, fd, len(pin), offset, flow, flow.origin)
-                for index, (pin, offset) in enumerate(buffers)
-            ],
-        )
+        ops = {
+            (bundle, index): (
+                *((bundle, index), self, pin, opcode),
+                *(fd, len(pin), offset, flow, flow.origin),
+            )
+            for index, (pin, offset) in enumerate(buffers)
+        }
         del buffers
         try:
+            proactor.take_on(bundle, flow, ops)
+            del ops
             await waiter
         except BaseException as interruption:  # noqa: BLE001  raised there
             await self.interrupted(waiter, interruption)
-        return bundle.results
+        return cast("list[int]", bundle.results)  # all are done
 
     async def interrupted(self, waiter: Waiter, interruption: BaseException) -> int:
         """Hold `interruption`, which the await of `waiter` raised, back until the op is done.
@@ -145,7 +147,11 @@ class Account:
         """After an op of this account is done, with `value`: tell who waits for quiet."""
         if self.ops == 0 and self.on_quiet is not None:
             on_quiet, self.on_quiet = self.on_quiet, None
-            on_quiet()
+            try:
+                on_quiet()
+            except BaseException:  # KeyboardInterrupt: whoever settles it again, tells them again
+                self.on_quiet = on_quiet
+                raise
 
 
 class Uncancellable(Account):
@@ -170,7 +176,7 @@ class JointAccount(Account):
     def __init__(self, proactor: Proactor, others: Sequence[Account]) -> None:
         """Count in `others` from now on: the op must be performed without fail."""
         super().__init__(proactor, others[0].name)
-        self._others = others
+        self._others: Sequence[Account] = others
         for account in others:
             account.ops += 1
         self.on_quiet = lambda: None  # have `settle` called
@@ -182,7 +188,8 @@ class JointAccount(Account):
     def settle(self, value: int) -> None:
         """See `Account.settle`; the others, too."""
         super().settle(value)
-        for account in self._others:
+        others, self._others = self._others, ()  # once
+        for account in others:
             account.ops -= 1
             account.settle(value)
 

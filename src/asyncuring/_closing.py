@@ -36,9 +36,13 @@ async def all_quiet(accounts: list[Account], proactor: Proactor) -> None:
 
 def close_when_quiet(fd: int, accounts: list[Account], leased: LeasedDriver) -> None:
     """Close the descriptor of a file that nobody can close any more."""
+    fds = [fd]
 
     def close() -> None:
-        os.close(fd)
-        leased.release_later()
+        if fds:  # it may be told again
+            fd = fds[0]
+            del fds[0]
+            os.close(fd)
+            leased.release_later()
 
     when_all_quiet(accounts, close)

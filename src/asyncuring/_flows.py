@@ -104,11 +104,6 @@ class Flow:
         self.cost += cost
         return cost
 
-    def came_back(self, op: Op) -> None:
-        """Count one that is done."""
-        self.ops -= 1
-        self.cost -= bytes_of(op) + OP_COST
-
     def look(self, now: int) -> None:
         """See whether it is at work."""
         waits_for_its_turn = self.backlog and self.ops == 0 and not self.held
@@ -134,11 +129,15 @@ class Flows(dict["IoClass", Flow]):
     Attributes:
         alone: the only flow that is at work, if its class has no limits: then nothing is counted,
             and its backlog goes in order, as far as there is depth.
+        taken: what `next_ops` returned, or was about to when it was interrupted.
         ask_again_at: after `next_ops`: when it may have more, although nothing has come back; None
             if not before something has.
     """
 
-    __slots__ = ("_backlogs", "_clock", "_depth", "_now", "_virtual_time", "alone", "ask_again_at")
+    __slots__ = (
+        *("_backlogs", "_clock", "_depth", "_now", "_virtual_time"),
+        *("alone", "ask_again_at", "taken"),
+    )
 
     def __init__(self, depth: int, clock: Callable[[], int] = _now) -> None:
         """Begin without any flow. depth: the most ops that may be in flight. clock: nanoseconds."""
@@ -149,6 +148,7 @@ class Flows(dict["IoClass", Flow]):
         self._backlogs: tuple[dict[Waiter, Op], ...] = ()
         self.alone: Flow | None = None
         self.ask_again_at: int | None = None
+        self.taken: Sequence[Op] = ()
 
     def __missing__(self, io_class: IoClass) -> Flow:
         """Make the flow of `io_class`."""
@@ -194,10 +194,10 @@ class Flows(dict["IoClass", Flow]):
             return self._share(in_flight)
         backlog, room = alone.backlog, self._depth - len(in_flight)
         if len(backlog) <= room:
-            ops = list(backlog.values())
+            self.taken = ops = list(backlog.values())
             backlog.clear()
         else:
-            ops = list(islice(backlog.values(), room))
+            self.taken = ops = list(islice(backlog.values(), room))
             for op in ops:
                 del backlog[op[0]]
         return ops
@@ -217,6 +217,17 @@ class Flows(dict["IoClass", Flow]):
         if len(rest) == 1 and not rest[0].io_class.has_limits:
             self.alone, self.ask_again_at = rest[0], None
         return ops
+
+    def put_back(self, in_flight: Mapping[int, Op]) -> None:
+        """Let what was `taken` wait again, in its place before all others."""
+        for flow, backlog in [(flow, flow.backlog) for flow in self.values()]:
+            rest = {op[0]: op for op in self.taken if op[7] is flow} | backlog
+            backlog.clear()
+            backlog.update(rest)
+            flow.ops = flow.cost = 0
+        self.taken = ()
+        for op in in_flight.values():
+            op[7].went(op)
 
     def _begin_counting(self, in_flight: Mapping[int, Op]) -> None:
         """Count what is in flight, all of it from one flow; forget what classes had before."""
@@ -243,6 +254,7 @@ class Flows(dict["IoClass", Flow]):
     def _in_turn(self, room: int, free: float) -> list[Op]:
         """Take out the ops with the earliest starts, for `room` and what is free of the window."""
         ops: list[Op] = []
+        self.taken = ops
         somebody_works = any(flow.at_work for flow in self.values())
         waiting = [flow for flow in self.values() if flow.backlog]
         for flow in waiting:

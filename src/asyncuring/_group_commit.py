@@ -114,7 +114,9 @@ class _Commit(Uncancellable):
 
     def settle(self, value: int) -> None:
         """Tell of the result."""
-        self._on_done(value)
+        if self.on_quiet is not None:  # once
+            self.on_quiet = None
+            self._on_done(value)
 
 
 class GroupCommit:

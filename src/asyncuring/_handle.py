@@ -115,6 +115,7 @@ class FileHandle:
         self._leased = None
         accounts = self._all_accounts()
         self.forget_loops()
+        proactor.see_to_it()
         try:
             await all_quiet(accounts, proactor)
         finally:

@@ -106,7 +106,7 @@ class Bundle:
     Attributes:
         waiter: what the task awaits; it gets the bundle's own result when all ops are done: 0, or
             the last negative result among theirs.
-        results: of each op, by index.
+        results: of each op, by index; None until it is done.
         left: how many are not done.
     """
 
@@ -115,7 +115,7 @@ class Bundle:
     def __init__(self, waiter: Waiter, size: int) -> None:
         """Prepare for `size` ops."""
         self.waiter = waiter
-        self.results = [0] * size
+        self.results: list[int | None] = [None] * size
         self.left = size
         self.value = 0
 

@@ -192,7 +192,8 @@ class Opening(Account):
     def close_unwanted(self) -> None:
         """Close the file, if it is open by now and unwanted."""
         if self.unwanted and self.value >= 0:
-            os.close(self.value)
+            fd, self.value = self.value, -1  # once
+            os.close(fd)
 
 
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:

@@ -4,6 +4,10 @@ It knows neither asyncio nor trio (the loop parks and resumes), neither io_uring
 port carries out) and no errno. Everything here happens in the loop's own thread, so nothing here
 is locked.
 
+KeyboardInterrupt may come wherever CPython looks for signals: when a function is entered or has
+returned, and at the end of a turn of a loop. What must not be torn apart stands between two such
+places; the rest is put right when it was interrupted, or can be done again.
+
 Ops of one tick of the loop are collected in the backlog and exchanged with the port once, when
 the tick ends: one crossing into C submits them all and brings back what is complete. What exceeds
 the depth stays in the backlog (`_flows`): first in, first out, which is what makes clients fair.
@@ -17,15 +21,15 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from ._errors import CANCELLED
-from ._flows import Flows
+from ._cancelling import Cancelling
+from ._flows import OP_COST, Flows
 from ._io_class import CLASSES_MAX
 from ._loops import ClosedLoop
-from ._op import SIDE_MASK, Opcode, bundle_of
+from ._op import SIDE_MASK, Opcode, bytes_of
 from ._slow_ops import SlowLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ._drivers import Port
     from ._flows import Flow
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Proactor"]
 
 
-class Proactor:
+class Proactor(Cancelling):
     """Performs ops for the tasks of one event loop through one port.
 
     depth: the most ops that may be in flight; on top come as many cancels at most.
@@ -46,6 +50,7 @@ class Proactor:
         "_alarm_at",
         "_bundles",
         "_cancels",
+        "_cancels_before",
         "_cancels_in_flight",
         "_depth",
         "_full",
@@ -83,6 +88,7 @@ class Proactor:
         self._bundles: dict[Waiter, Bundle] = {}  # those of which an op is not done
         self._cancels: deque[int] = deque()  # tokens of their targets
         self._cancels_in_flight: set[int] = set()
+        self._cancels_before: tuple[deque[int], set[int]] | None = None  # see `_put_right`
         self._reaped: Sequence[tuple[int, int]] = ()  # completions whose tasks still wait
         self._had_in_flight = 0  # after the last batch was taken from the backlog
         self._alarm_at: float = inf
@@ -142,13 +148,15 @@ class Proactor:
 
     # -- taking on
 
-    def take_on(self, bundle: Bundle, flow: Flow, ops: Iterable[Op]) -> None:
+    def take_on(self, bundle: Bundle, flow: Flow, ops: Mapping[Waiter, Op]) -> None:
         """Put the ops of `bundle`, whose waiters are its indices, into the backlog of `flow`.
 
         Only while `scheduled`.
         """
+        account, count = ops[bundle, 0][1], len(ops)
         self._bundles[bundle.waiter] = bundle
-        flow.backlog.update((op[0], op) for op in ops)
+        account.ops += count  # in one step with what follows: see `Account.perform`
+        flow.backlog.update(ops)
 
     # -- exchanging
 
@@ -158,14 +166,28 @@ class Proactor:
         self._schedule_tick()
 
     def _schedule_tick(self) -> None:
-        self.scheduled = True
         self.loop.at_tick_end(self.tick)
+        self.scheduled = True
+
+    def see_to_it(self) -> None:
+        """Have a tick, even if one is `scheduled`.
+
+        A loop that KeyboardInterrupt left may have forgotten the callback that it was about to
+        call; then tasks are cancelled and files closed, which asks for this.
+        """
+        if not self.loop.is_closed():  # who drains it, does it all
+            self._schedule_tick()
 
     def poll(self, rung: bool = False) -> None:
         """Reap now, and go on as in a tick. rung: because the port's fd was readable."""
-        if not self._retired:
-            self._reaped = (*self._reaped, *self._exchange(self._next_batch(), rung))
+        if self._retired:
+            return
+        try:
+            self._exchange(rung, at_any_rate=True)
             self.tick()
+        except BaseException:  # as below
+            self.see_to_it()
+            raise
 
     def tick(self) -> None:
         """Resume the tasks whose ops are done, submit what they ask for next, and reap.
@@ -177,16 +199,17 @@ class Proactor:
         self.scheduled = True  # nobody need ask for what is about to be done
         try:
             self._resume_reaped()
-            batch = self._next_batch()
-            if not self._retired and (batch or self._full):
-                self._reaped = self._exchange(batch, False)
+            if not self._retired:
+                self._exchange(False)
                 if not self.loop.resumes_at_once:
                     self._resume_reaped()
-        finally:
             self.scheduled = False
             self._look_whether_calm()
             if self._reaped or self._full or self._could_submit():
                 self._schedule_tick()  # otherwise the port rings when there is more
+        except BaseException:  # KeyboardInterrupt, SystemExit of a task: the loop may be run again
+            self.see_to_it()
+            raise
         if self.afterwards:
             afterwards, self.afterwards = self.afterwards, set()
             for callback in afterwards:
@@ -194,54 +217,91 @@ class Proactor:
         if self._on_retired is not None:
             self._retire_if_quiet()
 
-    def _exchange(self, batch: list[tuple[int, Op]], rung: bool) -> Sequence[tuple[int, int]]:
-        port = self._port
-        reaped = port.exchange(batch, rung)
-        if port.slow_ops:
-            self.afterwards.add(self._slow_log.note(port.slow_ops, self._in_flight))
-        self._full = len(reaped) == self._port.reap_limit
-        return reaped
+    def _exchange(self, rung: bool, *, at_any_rate: bool = False) -> None:
+        """Submit what there is room for, and take over what is complete."""
+        port, flows = self._port, self.flows
+        try:
+            batch = self._next_batch()
+            if batch or self._full or at_any_rate:
+                count = len(flows.taken)
+                reaped = port.exchange(batch, rung)
+                # In one step, without a call in between.
+                self._reaped = (*self._reaped, *reaped) if self._reaped else reaped
+                self.ops_submitted += count
+                port.unheard, flows.taken, self._cancels_before = False, (), None
+                if port.slow_ops:
+                    self.afterwards.add(self._slow_log.note(port.slow_ops, self._in_flight))
+                self._full = len(reaped) == port.reap_limit
+        except BaseException:  # KeyboardInterrupt
+            self._put_right()
+            raise
+
+    def _put_right(self) -> None:
+        """After an interruption: the port has what was taken out of the backlog, or that has."""
+        port, taken = self._port, self.flows.taken
+        self._full = True  # there may be more, and perhaps nobody rings
+        if port.unheard:
+            self._reaped = (*self._reaped, *port.hear())
+            self.ops_submitted += len(taken)
+        else:
+            waiters = {op[0] for op in taken}
+            for token in [token for token, op in self._in_flight.items() if op[0] in waiters]:
+                del self._in_flight[token]
+            self.flows.put_back(self._in_flight)
+            if self._cancels_before is not None:
+                self._cancels, self._cancels_in_flight = self._cancels_before
+        port.unheard, self.flows.taken, self._cancels_before = False, (), None
 
     def _resume_reaped(self) -> None:
-        if self._reaped:
-            self.flows.note_the_time()  # for the ops of the tasks that are resumed
-        take, resume = self._in_flight.pop, self.loop.resume
+        if not self._reaped:
+            return
+        self.flows.note_the_time()  # for the ops of the tasks that are resumed
+        in_flight, resume = self._in_flight, self.loop.resume
         counting = self.flows.alone is None
-        reaped = iter(self._reaped)
-        try:
-            for token, value in reaped:
-                op = take(token, None)
-                if op is None:
-                    self._cancels_in_flight.remove(token)
-                    continue
-                waiter, account = op[0], op[1]
-                if counting:
-                    op[7].came_back(op)
+        for token, value in self._reaped:
+            op = in_flight.get(token)
+            if op is None:  # a cancel; or done before a task was left by KeyboardInterrupt
+                self._cancels_in_flight.discard(token)
+                continue
+            waiter, account, flow = op[0], op[1], op[7]
+            cost = bytes_of(op) + OP_COST if counting else 0
+            # In one step, without a call in between.
+            del in_flight[token]
+            account.ops -= 1
+            if counting:
+                flow.ops -= 1
+                flow.cost -= cost
+            try:
                 del op  # and with it the pin: the buffer is the task's again
-                account.ops -= 1
-                try:
-                    if type(waiter) is tuple:
-                        self._collect(waiter, value)
-                    else:
-                        resume(waiter, value)
-                finally:
-                    if account.on_quiet is not None:
-                        account.settle(value)
-        finally:
-            # Empty, unless a task was left by KeyboardInterrupt or SystemExit: the loop passes
-            # these on, and may be run again.
-            self._reaped = tuple(reaped)
+                if type(waiter) is tuple:
+                    self._collect(waiter, value, resume)
+                else:
+                    resume(waiter, value)
+                if account.on_quiet is not None:
+                    account.settle(value)
+            except BaseException:  # as above; whatever of this was done is not done twice
+                if type(waiter) is tuple:
+                    self._collect(waiter, value, self.loop.resume_soon)
+                else:
+                    self.loop.resume_soon(waiter, value)
+                if account.on_quiet is not None:
+                    account.settle(value)
+                raise
+        self._reaped = ()
 
-    def _collect(self, place: tuple[Bundle, int], value: int) -> None:
-        """Note the result of one op of a bundle; after the last, resume the task."""
+    def _collect(
+        self, place: tuple[Bundle, int], value: int, resume: Callable[[Waiter, int], None]
+    ) -> None:
+        """Note the result of one op of a bundle, once; after the last, resume the task."""
         bundle, index = place
-        bundle.results[index] = value
-        bundle.left -= 1
-        if value < 0:
-            bundle.value = value
+        if bundle.results[index] is None:
+            bundle.results[index] = value
+            bundle.left -= 1
+            if value < 0:
+                bundle.value = value
         if bundle.left == 0:
-            del self._bundles[bundle.waiter]
-            self.loop.resume(bundle.waiter, bundle.value)
+            self._bundles.pop(bundle.waiter, None)
+            resume(bundle.waiter, bundle.value)
 
     def _could_submit(self) -> bool:
         if len(self._in_flight) < self._had_in_flight and self.flows.waiting():
@@ -257,7 +317,6 @@ class Proactor:
         batch = list(zip(self._port.tokens, ops))  # noqa: B905
         self._in_flight.update(batch)
         self._had_in_flight = len(self._in_flight)
-        self.ops_submitted += len(batch)
         return self._next_cancels() + batch if self._cancels else batch
 
     def _set_alarm(self, at: int) -> None:
@@ -275,6 +334,7 @@ class Proactor:
         # A cancel may outlast its target, and a target be asked for by its task and by its file:
         # so these, too, keep to the depth.
         cancels: list[tuple[int, Op]] = []
+        self._cancels_before = (self._cancels.copy(), self._cancels_in_flight.copy())
         while self._cancels and len(self._cancels_in_flight) < self._depth:
             target = self._cancels.popleft()
             op = self._in_flight.get(target)
@@ -287,78 +347,7 @@ class Proactor:
                 )
         return cancels
 
-    # -- cancelling
-
-    def withdraw(self, waiter: Waiter) -> bool:
-        """End an op that is in the backlog and may be cancelled; False if there is none.
-
-        Of a bundle, end all ops that are; False if some are not.
-        """
-        bundle = self._bundles.get(waiter)
-        if bundle is not None:
-            for place in [op[0] for op in self.flows.ops() if bundle_of(op) is bundle]:
-                self.withdraw(place)
-                self._collect(place, CANCELLED)
-            return bundle.left == 0
-        op = self.flows.find(waiter)
-        if op is None or not op[1].cancellable:
-            return False
-        del op[7].backlog[waiter]
-        account = op[1]
-        account.ops -= 1
-        account.settle(CANCELLED)
-        return True
-
-    def cancel(self, waiter: Waiter) -> int | None:
-        """Cancel an op or a bundle; its result, if it is known by now, else None: wait for it."""
-        if self.withdraw(waiter):
-            return CANCELLED
-        bundle = self._bundles.get(waiter)
-        tokens = [
-            token
-            for token, op in self._in_flight.items()
-            if op[0] is waiter or (bundle is not None and bundle_of(op) is bundle)
-        ]
-        for token in tokens:
-            if self._in_flight[token][1].cancellable:
-                self._ask_for_cancel(token)
-        return None if tokens or self.flows.find(waiter) else self.loop.result(waiter)
-
-    def _ask_for_cancel(self, token: int) -> None:
-        self._cancels.append(token)
-        if not self.scheduled and not self.loop.is_closed():  # who drains it, cancels all
-            self._schedule_tick()
-
-    async def hold(self, waiter: Waiter) -> int:
-        """Wait for the op of `waiter`, which is not done, whoever may cancel the task meanwhile."""
-        firm = self.loop.new_firm_waiter()
-        bundle = self._bundles.pop(waiter, None)
-        waiting = self.flows.find(waiter)
-        if bundle is not None:
-            bundle.waiter = firm
-            self._bundles[firm] = bundle
-        elif waiting is not None:
-            # Its place in the order is lost, which hurts nobody: this is a file that is closed.
-            del waiting[7].backlog[waiter]
-            waiting[7].backlog[firm] = (firm, *waiting[1:])
-        else:
-            token = next(token for token, op in self._in_flight.items() if op[0] is waiter)
-            self._in_flight[token] = (firm, *self._in_flight[token][1:])
-        value: int = await firm
-        return value
-
-    def cancel_account(self, account: object) -> None:
-        """See `Account.cancel_all`."""
-        for token, op in self._in_flight.items():
-            if op[1].cancellable and op[1].counts_in(account):
-                self._ask_for_cancel(token)
-        for waiter in [op[0] for op in self.flows.ops() if op[1].counts_in(account)]:
-            # A task that was resumed for the op before may have cancelled this one.
-            if self.withdraw(waiter):
-                if type(waiter) is tuple:
-                    self._collect(waiter, CANCELLED)
-                else:
-                    self.loop.resume(waiter, CANCELLED)
+    # -- ending
 
     def orphan(self) -> None:
         """Cancel all there is, for the loop is gone. `poll` until `is_quiet`, from one thread."""

@@ -108,6 +108,14 @@ class Port(Protocol):
         """
         ...
 
+    unheard: bool
+    """Set by an exchange as soon as the ops are the port's; whoever called it sets it back, when he
+    has the completions. So after KeyboardInterrupt one knows: `hear`."""
+
+    def hear(self) -> Sequence[tuple[int, int]]:
+        """Return what the last exchange did, once more."""
+        ...
+
     def read_cached(self, fd: int, pin: Any, length: int, offset: int, /) -> int:
         """Read what the page cache has, in the calling thread; a count or a negative errno.
 

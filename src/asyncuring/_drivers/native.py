@@ -64,30 +64,15 @@ def _keeping_the_gil(name: str, result: Any, *arguments: Any) -> Callable[..., i
     return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 
+_INT, _UINT, _ADDRESS = ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
+_INT64, _UINT64 = ctypes.c_int64, ctypes.c_uint64
 _exchange = _keeping_the_gil(
-    "asyncuring_port_exchange",
-    ctypes.c_int,
-    ctypes.c_void_p,
-    ctypes.c_uint,
-    ctypes.c_void_p,
-    ctypes.c_uint,
-    ctypes.c_int,
+    "asyncuring_port_exchange", _INT, _ADDRESS, _UINT, _ADDRESS, _UINT, _INT
 )
 _read_cached = _keeping_the_gil(
-    "asyncuring_port_read_cached",
-    ctypes.c_int64,
-    ctypes.c_void_p,
-    ctypes.c_int,
-    ctypes.c_uint64,
-    ctypes.c_uint64,
+    "asyncuring_port_read_cached", _INT64, _ADDRESS, _INT, _UINT64, _UINT64
 )
-_call_opcode = _keeping_the_gil(
-    "asyncuring_driver_call_opcode",
-    ctypes.c_int64,
-    ctypes.c_void_p,
-    ctypes.c_uint,
-    ctypes.c_void_p,
-)
+_call_opcode = _keeping_the_gil("asyncuring_driver_call_opcode", _INT64, _ADDRESS, _UINT, _ADDRESS)
 _SOON, _SLOW = lib.ASYNCURING_SOON, lib.ASYNCURING_SLOW
 _COUNT: int = _SLOW - 1
 
@@ -314,6 +299,7 @@ class NativePort:
         "reap_limit",
         "slow_ops",
         "tokens",
+        "unheard",
     )
 
     def __init__(self, port: Any, depth: int, tokens: Iterator[int]) -> None:
@@ -323,6 +309,7 @@ class NativePort:
         self.tokens = tokens
         self.reap_limit = _REAP_LIMIT
         self.slow_ops: list[SlowOp] = []
+        self.unheard = False
         staging = lib.asyncuring_port_staging(port)
         self._staging = memoryview(ffi.buffer(staging, 2 * depth * _OP.size))
         self._addresses = lib.asyncuring_port_addresses(port)
@@ -341,7 +328,16 @@ class NativePort:
             addresses[index] = _NULL if pin is None else pin
             pack_into(staging, position, token, origin, argument, length, fd, opcode)
             position += _OP_SIZE
-        reaped = _exchange(self._port_address, len(ops), self._out_address, _REAP_LIMIT, rung)
+        count = len(ops)
+        self.unheard = True  # without a call in between: see `_proactor`
+        reaped = _exchange(self._port_address, count, self._out_address, _REAP_LIMIT, rung)
+        if reaped > _REAP_LIMIT:
+            reaped = self._see_to(reaped)
+        return list(_iter_completions(self._completions[: reaped * _COMPLETION_SIZE]))
+
+    def hear(self) -> Sequence[tuple[int, int]]:
+        """See `Port.hear`."""
+        reaped = lib.asyncuring_port_returned(self._port)
         if reaped > _REAP_LIMIT:
             reaped = self._see_to(reaped)
         return list(_iter_completions(self._completions[: reaped * _COMPLETION_SIZE]))

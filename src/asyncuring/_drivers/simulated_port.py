@@ -69,6 +69,7 @@ class SimulatedPort:
         """Open the fds."""
         self.tokens = tokens
         self.slow_ops: list[SlowOp] = []
+        self.unheard = False
         self.rings = 0
         self._device = device
         self._clock = clock
@@ -87,6 +88,7 @@ class SimulatedPort:
         self._done: deque[tuple[int, int, Entry, float]] = deque()
         self._alarm_at = inf
         self._last = 0.0
+        self._brought: list[tuple[int, int]] = []  # by the last exchange
         device.listen(self._ring)
 
     # -- time
@@ -118,17 +120,22 @@ class SimulatedPort:
         if self._streams:
             self._look_at_streams(now)
         self._carry_out_due(now)
+        self._brought = []
+        self.unheard = True
         self._take_on(ops, now)
         reaped = [self._done.popleft() for _ in range(min(len(self._done), _REAP_LIMIT))]
         if len(reaped) < _REAP_LIMIT:  # else the caller comes again by himself
             self._see_to_the_next(now)
-        completions = []
         for token, result, entry, done in reaped:
             slow = self._counting.end(token, result, entry, done, self._last)
             if slow is not None:
                 self.slow_ops.append(slow)
-            completions.append((token, result))
-        return completions
+            self._brought.append((token, result))
+        return self._brought
+
+    def hear(self) -> Sequence[tuple[int, int]]:
+        """See `Port.hear`."""
+        return self._brought
 
     def _see_to_the_next(self, now: float) -> None:
         while self._due and self._due[0][2] not in self._under_way:

@@ -48,8 +48,12 @@ def _resume_at_once(future: asyncio.Future[int], value: int) -> None:
     callbacks = future._callbacks  # noqa: SLF001  as asyncio's own repr
     if callbacks and len(callbacks) == 1:
         ((wake_up, context),) = callbacks
-        future.remove_done_callback(wake_up)
-        future.set_result(value)
+        try:
+            future.remove_done_callback(wake_up)
+            future.set_result(value)
+        except BaseException:  # KeyboardInterrupt
+            future.add_done_callback(wake_up, context=context)
+            raise
         context.run(wake_up, future)
     elif not future.done():
         future.set_result(value)
@@ -101,7 +105,8 @@ class AsyncioLoop:
 
     def result(self, waiter: asyncio.Future[int]) -> int:
         """See `Loop.result`."""
-        return CANCELLED if waiter.cancelled() else waiter.result()
+        # It is not done if KeyboardInterrupt came before its op was asked for.
+        return CANCELLED if waiter.cancelled() or not waiter.done() else waiter.result()
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         """See `Loop.watch`."""

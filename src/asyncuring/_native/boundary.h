@@ -266,6 +266,8 @@ char **asyncuring_port_addresses(asyncuring_port *port);
 enum { ASYNCURING_SOON = 1 << 30, ASYNCURING_SLOW = 1 << 29 };
 int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
                              unsigned limit, int rung);
+/* What the last exchange returned: for a caller who was interrupted before he could keep it. */
+int asyncuring_port_returned(const asyncuring_port *port);
 /* The slow ones among the ops that the last exchange reaped (asyncuring_note_slow_ops); returns how
  * many: ASYNCURING_SLOW_MAX at most, of more the rest is left out. */
 enum { ASYNCURING_SLOW_MAX = 32 };

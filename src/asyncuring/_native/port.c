@@ -200,8 +200,8 @@ static void push(asyncuring_port *port, unsigned staged)
     }
 }
 
-int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
-                             unsigned limit, int rung)
+static int port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
+                         unsigned limit, int rung)
 {
     if (port->inherited)
         return 0;
@@ -233,6 +233,18 @@ int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_
         doorbell_arm(&port->doorbell);
         port->armed = true; /* and look once more: see doorbell.h */
     }
+}
+
+int asyncuring_port_exchange(asyncuring_port *port, unsigned staged, asyncuring_completion *out,
+                             unsigned limit, int rung)
+{
+    port->returned = port_exchange(port, staged, out, limit, rung);
+    return port->returned;
+}
+
+int asyncuring_port_returned(const asyncuring_port *port)
+{
+    return port->returned;
 }
 
 int64_t asyncuring_port_read_cached(asyncuring_port *port, int fd, uint64_t length, uint64_t offset)

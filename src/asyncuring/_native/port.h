@@ -21,6 +21,7 @@ struct asyncuring_port {
     struct spin spin;
     struct tally tally;
     void *own;      /* of the driver's kind, if its ports have more than this */
+    int returned;   /* by the last exchange */
     bool armed;     /* the loop's own memory of having armed the doorbell */
     bool inherited; /* by a forked child: it is the parent's */
 };
