@@ -266,7 +266,7 @@ def test_work_that_asks_for_work_at_the_end_of_a_tick_is_not_slept_over(run: Run
 
             event = trio.Event()
         silent, other_end = os.pipe()
-        loop.watch(silent, lambda: None)
+        loop.watch(silent, lambda: None, lambda: True)
         loop.at_tick_end(lambda: loop.at_tick_end(lambda: loop.call_threadsafe(event.set)))
         await event.wait()  # nothing else is going to wake this loop
         loop.unwatch(silent)

@@ -105,7 +105,7 @@ class Proactor(Cancelling):
         self._slow_log = SlowLog()
         self._taking_turns = 0  # tasks that have read inline and let others run
         loop.withdraw = self.withdraw
-        loop.watch(port.fd, partial(self.poll, True))
+        loop.watch(port.fd, partial(self.poll, True), self._look)
 
     @property
     def in_flight(self) -> int:
@@ -188,6 +188,12 @@ class Proactor(Cancelling):
         except BaseException:  # as below
             self.see_to_it()
             raise
+
+    def _look(self) -> bool:
+        """Reap now, for a loop that cannot watch; returns whether there is more to come."""
+        self.flows.note_the_time()  # for what waits for its rate: no alarm will come
+        self.poll(True)
+        return not (self.is_quiet or self._retired)
 
     def tick(self) -> None:
         """Resume the tasks whose ops are done, submit what they ask for next, and reap.

@@ -75,8 +75,12 @@ class Loop(Protocol):
         """Call `callback` once, after the tasks that are runnable now have run."""
         ...
 
-    def watch(self, fd: int, callback: Callable[[], object]) -> None:
-        """Call `callback` whenever `fd` is readable."""
+    def watch(self, fd: int, callback: Callable[[], object], look: Callable[[], bool]) -> None:
+        """Call `callback` whenever `fd` is readable.
+
+        look: called now and then where a loop that ends cannot watch any more but has tasks yet,
+            as long as it returns True.
+        """
         ...
 
     def unwatch(self, fd: int) -> None:

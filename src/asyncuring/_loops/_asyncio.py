@@ -108,7 +108,12 @@ class AsyncioLoop:
         # It is not done if KeyboardInterrupt came before its op was asked for.
         return CANCELLED if waiter.cancelled() or not waiter.done() else waiter.result()
 
-    def watch(self, fd: int, callback: Callable[[], object]) -> None:
+    def watch(
+        self,
+        fd: int,
+        callback: Callable[[], object],
+        look: Callable[[], bool],  # noqa: ARG002  a closed loop has no tasks that wait
+    ) -> None:
         """See `Loop.watch`."""
         self._loop.add_reader(fd, callback)
 

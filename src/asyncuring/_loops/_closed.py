@@ -41,7 +41,7 @@ class ClosedLoop:
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """Whoever drains the proactor exchanges by himself."""
 
-    def watch(self, fd: int, callback: Callable[[], object]) -> None:
+    def watch(self, fd: int, callback: Callable[[], object], look: Callable[[], bool]) -> None:
         """Likewise."""
 
     def unwatch(self, fd: int) -> None:

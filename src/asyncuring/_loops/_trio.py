@@ -1,7 +1,13 @@
-"""trio."""
+"""trio.
+
+When the main task has ended, trio cancels the system tasks, and with them the one that watches for
+completions; then it closes async generators. Any of these may have ops under way. So from then on the
+port is looked at in each turn of the run, as long as there are any.
+"""
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
@@ -75,6 +81,14 @@ class _FirmWaiter(_Waiter):
         return Abort.FAILED
 
 
+# So long a turn of a run that ends may take, beside what its tasks do.
+_TURN_SECONDS = 0.001
+
+
+def _do_nothing() -> None:
+    """Be called, as long as there is somebody to do it."""
+
+
 class _TickEnd(trio.abc.Instrument):
     """Calls back when trio has run all tasks that were runnable and is about to look for IO."""
 
@@ -107,7 +121,7 @@ class TrioLoop:
         self.time = current_clock().current_time
         self._tick_end = _TickEnd()
         self._watching = trio.CancelScope()
-        self._finished = False
+        self._ending = False  # nothing watches any more
         self._pacer: trio.lowlevel.Task | None = None
         known = {"__slots__": (), "loop": self}
         self.new_waiter: type[_Waiter] = type("_Waiter", (_Waiter,), known)
@@ -138,6 +152,8 @@ class TrioLoop:
         if self._pacer is not None:
             pacer, self._pacer = self._pacer, None
             reschedule(pacer)
+        elif self._ending:
+            self._token.run_sync_soon(self._go_on, idempotent=True)
 
     async def _pace(self) -> None:
         """Be runnable whenever there is a tick to come, so that trio does not sleep before it."""
@@ -152,26 +168,38 @@ class TrioLoop:
         self._pacer = None
         return Abort.SUCCEEDED
 
-    def watch(self, fd: int, callback: Callable[[], object]) -> None:
+    def watch(self, fd: int, callback: Callable[[], object], look: Callable[[], bool]) -> None:
         """See `Loop.watch`."""
+        self._fd, self._callback, self._look = fd, callback, look
         add_instrument(self._tick_end)
-        spawn_system_task(self._watch, fd, callback, name="asyncuring completions")
+        spawn_system_task(self._watch, name="asyncuring completions")
 
-    async def _watch(self, fd: int, callback: Callable[[], object]) -> None:
+    async def _watch(self) -> None:
         try:
             with self._watching:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._pace)
                     while not self._watching.cancel_called:
-                        await wait_readable(fd)
-                        callback()
+                        await wait_readable(self._fd)
+                        self._callback()
                     nursery.cancel_scope.cancel()
         finally:
-            self._finished = True
+            self._ending = True
+            if not self._watching.cancel_called:
+                self._token.run_sync_soon(self._go_on, idempotent=True)
+
+    def _go_on(self) -> None:
+        """Look at the port, in each turn of a run that ends, as long as ops are under way."""
+        if self._fd == -1:
+            return
+        select.select([self._fd], [], [], _TURN_SECONDS)  # nothing else would make it wait
+        if self._look():
+            self._token.run_sync_soon(self._go_on, idempotent=True)
 
     def unwatch(self, fd: int) -> None:  # noqa: ARG002  a run watches one fd
         """See `Loop.unwatch`."""
-        if not self._finished:
+        self._fd = -1
+        if not self.is_closed():
             self._watching.cancel()
             remove_instrument(self._tick_end)
 
@@ -181,11 +209,18 @@ class TrioLoop:
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         """See `Loop.call_later`."""
-        spawn_system_task(_call_later, seconds, callback, name="asyncuring alarm")
+        if not self._ending:  # where each turn looks at the backlog
+            spawn_system_task(_call_later, seconds, callback, name="asyncuring alarm")
 
     def is_closed(self) -> bool:
-        """See `Loop.is_closed`: completions can no longer be watched for."""
-        return self._finished
+        """See `Loop.is_closed`."""
+        if not self._ending:
+            return False
+        try:
+            self._token.run_sync_soon(_do_nothing, idempotent=True)
+        except trio.RunFinishedError:
+            return True
+        return False
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """See `Loop.sleep`."""

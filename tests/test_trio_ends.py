@@ -1,0 +1,126 @@
+"""A run of trio ends while tasks of all kinds still have operations in flight."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+import asyncuring
+from asyncuring import IoClass, open_file
+from tests.running import checkpoints, is_pinned, until, until_in_flight
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from asyncuring import UringFile
+    from asyncuring._runtime import DriverName
+
+trio = pytest.importorskip("trio")
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["returns", "raises"])
+def test_a_system_task_is_cancelled_and_closes_its_file(
+    driver: DriverName, fifo: Path, fails: bool
+) -> None:
+    """Trio cancels system tasks when the main task has ended; each has ops of its own by then."""
+    seen: list[object] = []
+    opened: list[UringFile] = []
+    buf = bytearray(4)
+
+    async def system() -> None:
+        async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
+            opened.append(uring_file)
+            try:
+                await uring_file.read_at(buf, 0)
+            finally:
+                seen.append((asyncuring.statistics().in_flight, is_pinned(buf)))
+
+    async def main() -> None:
+        trio.lowlevel.spawn_system_task(system)
+        await until(lambda: opened)
+        await until_in_flight(1)
+        if fails:
+            raise LookupError
+
+    if fails:
+        with pytest.raises(LookupError):
+            trio.run(main)
+    else:
+        trio.run(main)
+    assert (seen, opened[0].closed) == ([(0, False)], True)
+    assert asyncuring.statistics().drivers == ()
+
+
+def test_a_shielded_system_task_waits_for_its_read(driver: DriverName, fifo: Path) -> None:
+    """Its await does not end while the kernel can still touch the buffer (invariant 3)."""
+    buf = bytearray(4)
+    results: list[object] = []
+
+    async def feed(uring_file: UringFile) -> None:
+        with trio.CancelScope(shield=True):
+            await checkpoints(100)  # the main task has ended, and system tasks are cancelled
+            assert results == []
+            os.write(uring_file.fileno(), b"data")
+
+    async def read(uring_file: UringFile) -> None:
+        with trio.CancelScope(shield=True):
+            results.append(await uring_file.read_at(buf, 0))
+            results.append(bytes(buf))
+            await uring_file.aclose()
+
+    async def main() -> None:
+        uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
+        trio.lowlevel.spawn_system_task(read, uring_file)
+        await until_in_flight(1)
+        trio.lowlevel.spawn_system_task(feed, uring_file)
+
+    trio.run(main)
+    assert results == [4, b"data"]
+    assert asyncuring.statistics().drivers == ()
+
+
+def test_an_op_whose_class_has_a_rate_gets_its_turn(driver: DriverName, file: Path) -> None:
+    """The alarm for it outlives the main task, too."""
+    counts: list[int] = []
+    slow = IoClass("slow at the end", ops_per_second=100)
+
+    async def read(uring_file: UringFile) -> None:
+        with trio.CancelScope(shield=True), slow:
+            for _ in range(5):
+                counts.append(await uring_file.read_at(bytearray(8), 0))
+            await uring_file.aclose()
+
+    async def main() -> None:
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
+        trio.lowlevel.spawn_system_task(read, uring_file)
+        await trio.lowlevel.checkpoint()
+
+    trio.run(main)
+    assert counts == [8] * 5
+
+
+def test_an_async_generator_reads_when_trio_closes_it(driver: DriverName, file: Path) -> None:
+    """That is after the end of all system tasks."""
+    counts: list[int] = []
+
+    async def pages(uring_file: UringFile) -> AsyncIterator[int]:
+        try:
+            yield 0
+        finally:
+            with trio.CancelScope(shield=True):
+                counts.append(await uring_file.read_at(bytearray(8), 0))
+                await uring_file.aclose()
+
+    generators = []
+
+    async def main() -> None:
+        uring_file = await open_file(file, driver=driver, cached_reads="ring")
+        generators.append(pages(uring_file))
+        await generators[0].__anext__()
+
+    trio.run(main)
+    assert counts == [8]
+    assert asyncuring.statistics().drivers == ()
