@@ -119,6 +119,7 @@ async def busy_files(busy: Busy) -> AsyncIterator[None]:
             async with trio.open_nursery() as nursery:
                 await busy.start(nursery.start_soon)
                 yield
+                nursery.cancel_scope.cancel()
         else:
             tasks: list[asyncio.Task[None]] = []
             try:

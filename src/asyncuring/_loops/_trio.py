@@ -1,8 +1,8 @@
 """trio.
 
 When the main task has ended, trio cancels the system tasks, and with them the one that watches for
-completions; then it closes async generators. Any of these may have ops under way. So from then on the
-port is looked at in each turn of the run, as long as there are any.
+completions; then it closes async generators. Any of these may have ops under way. So from then on
+the port is looked at in each turn of the run, as long as there are any.
 """
 
 from __future__ import annotations
