@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +43,7 @@ class FileHandle:
         self._inline_reads = None if direct or cached_reads == "ring" else InlineReads()
         self._inline_always = cached_reads == "inline"
         self._fd = -1
+        self._has_complained = False
         self._leased: LeasedDriver | None = None
         self._pin: Callable[[Any, bool], Any]
         # One account for each loop that has used the file, and one for its writes and syncs. Empty
@@ -100,6 +102,9 @@ class FileHandle:
         kernel to cancel what is under way (those operations then raise `ClosedFileError`), closes
         the file all the same, and then is cancelled. Closing a closed file does nothing.
 
+        Whoever forgets to close a file gets a `ResourceWarning` when it is destroyed, or when the
+        interpreter ends; not then, if a daemon thread's loop still has it.
+
         Raises:
             OSError: what close(2) says (EIO, ENOSPC, EDQUOT on network file systems); the file is
                 closed then, too.
@@ -144,10 +149,25 @@ class FileHandle:
             os.close(self._fd)
             return
         try:
-            text = f"unclosed file {self._name!r}, fd {self._fd}"
-            warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
+            self._complain()
         finally:  # the warning may be an error
             close_when_quiet(self._fd, [a for a in self._all_accounts() if a.ops > 0], leased)
+
+    def complain_at_exit(self) -> None:
+        """Complain if nobody has closed it, unless a thread that runs on still uses it.
+
+        Here, for the interpreter may not destroy it: a uvloop that is not closed keeps its tasks.
+        """
+        here = threading.current_thread()
+        threads = {account.proactor.thread for account in self._all_accounts()}
+        if self._leased is not None and not any(t.is_alive() for t in threads - {here}):
+            self._complain()
+
+    def _complain(self) -> None:
+        if not self._has_complained:
+            self._has_complained = True
+            text = f"unclosed file {self._name!r}, fd {self._fd}"
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
 
     # -- the slow paths
 

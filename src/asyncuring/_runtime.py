@@ -45,6 +45,10 @@ if TYPE_CHECKING:
             """Look up the proactor anew at the next operation."""
             ...
 
+        def complain_at_exit(self) -> None:
+            """Warn of being open when the interpreter ends."""
+            ...
+
 
 __all__ = [
     "DriverChoice",
@@ -341,6 +345,9 @@ def _at_exit() -> None:
             time.sleep(0.001)
     for proactor in pending:
         _leak(proactor)
+    for leased in everything:
+        for tenant in list(leased.tenants):
+            tenant.complain_at_exit()
 
 
 def _leak(proactor: Proactor) -> None:
