@@ -46,6 +46,8 @@ class BufferPool:
     wherever you like. After a fork, parent and child each have buffers of their own.
     """
 
+    _closed = True  # until all is made, and if a call has no right arguments: see __del__
+
     def __init__(self, buffer_size: int, count: int, alignment: int | None = None) -> None:
         """Allocate the buffers.
 
@@ -60,7 +62,6 @@ class BufferPool:
             OSError: ENOMEM; there is not so much memory.
             TypeError, ValueError: an argument cannot be used.
         """
-        self._closed = True  # until all is made: see __del__
         self.buffer_size, self.count = operator.index(buffer_size), operator.index(count)
         self.alignment = mmap.PAGESIZE if alignment is None else operator.index(alignment)
         if self.buffer_size < 1 or self.count < 1:
