@@ -258,6 +258,20 @@ def test_without_power_every_operation_fails_and_files_can_be_closed(
     assert disk.is_dead
 
 
+def test_without_power_no_buffer_is_kept(disk: SimulatedDisk) -> None:
+    """Else a pool waits for ever for what an operation has that is long done."""
+
+    async def main() -> None:
+        async with await open_on(disk, "a") as file:
+            disk.crash()
+            buf = bytearray(10)
+            with pytest.raises(OSError, match="Input/output"):
+                await file.write_at(buf, 0)
+            assert not is_pinned(buf)
+
+    run(main)
+
+
 def test_a_disk_goes_on_after_its_restart(disk: SimulatedDisk) -> None:
     run(keep, disk, "a", OLD)
     restarted = disk.crash()

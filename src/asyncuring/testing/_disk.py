@@ -234,7 +234,8 @@ class SimulatedDisk(Misbehaving):
             for request in ordered:
                 request.note.rank = self._random.random()
             drawn = [(self._delay(request), request) for request in ordered]
-            self._under_way += ordered
+            if not self._is_dead:  # else they end as they come, and nobody takes them off the list
+                self._under_way += ordered
             return sorted(drawn, key=lambda item: item[1].note.rank)
 
     def _delay(self, request: Any) -> float:
