@@ -76,7 +76,7 @@ class WriteAheadLog:
             await uring_file.read_exactly_at(content, 0)
             if len(content) < HEADER.size or content == bytes(HEADER.size):
                 # Just created, or a crash came before the header was durable.
-                content = bytearray(_header(1))
+                content = bytearray(header(1))
             lsn, records = _scan(content, path)
             del content[records[-1].end if records else HEADER.size :]
             # As new: what a process that was killed had not made durable yet must not get lost
@@ -96,7 +96,7 @@ class WriteAheadLog:
     @classmethod
     async def create(cls, path: str | Path, lsn: int, *, driver: Any = None) -> Self:
         """Put an empty log in the place of whatever is at `path`, at once and durably."""
-        await asyncuring.replace_file(path, _header(lsn), driver=driver)
+        await asyncuring.replace_file(path, header(lsn), driver=driver)
         return await cls.open(path, driver=driver)
 
     async def append(
@@ -146,7 +146,8 @@ class WriteAheadLog:
         await asyncuring.sync_directory(Path(path).parent, driver=driver)
 
 
-def _header(lsn: int) -> bytes:
+def header(lsn: int) -> bytes:
+    """Return how a log begins whose first record gets this LSN."""
     start = HEADER.pack(MAGIC, lsn, 0)[:24]
     return HEADER.pack(MAGIC, lsn, zlib.crc32(start))
 
