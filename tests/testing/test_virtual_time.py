@@ -12,7 +12,7 @@ import pytest
 import asyncuring
 from asyncuring.testing import SimulatedDisk, VirtualTimeLoop
 from asyncuring.testing import run as run_in_virtual_time
-from tests.running import LOOPS, Task
+from tests.running import LOOPS, Task, checkpoint
 from tests.testing.disks import VIRTUAL_LOOPS, finished, open_on, sleep
 
 if TYPE_CHECKING:
@@ -161,3 +161,23 @@ def test_there_is_no_other_loop() -> None:
     loop: Any = "curio"
     with pytest.raises(ValueError, match="not 'curio'"):
         run_in_virtual_time(sleep, 1, loop=loop)
+
+
+def test_tasks_take_their_turns_in_the_same_order_each_time(run_virtually: Run) -> None:
+    orders = []
+
+    async def main() -> None:
+        order: list[int] = []
+
+        async def step(number: int) -> None:
+            for _ in range(5):
+                order.append(number)
+                await checkpoint()
+
+        for task in [Task.start(step, number) for number in range(6)]:
+            await finished(task)
+        orders.append(order)
+
+    for _ in range(5):
+        run_virtually(main)
+    assert all(order == orders[0] for order in orders)
