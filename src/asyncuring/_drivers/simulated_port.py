@@ -41,12 +41,16 @@ _REAP_LIMIT = 32
 
 @dataclass(eq=False)
 class _UnderWay:
-    """An op that is not done. request: of its step, if it is a chain."""
+    """An op that is not done.
+
+    request: of its step, if it is a chain. is_cancelled: it was asked to end, and may not wait.
+    """
 
     token: int
     entry: Entry
     request: Request
     steps: StepsUnderWay | None
+    is_cancelled: bool = False
 
 
 class SimulatedPort:
@@ -151,7 +155,12 @@ class SimulatedPort:
         while self._due and self._due[0][0] <= now and len(self._done) < _REAP_LIMIT:
             _, _, token = heappop(self._due)
             op = self._under_way.get(token)
-            if op is not None and not self._try(op):
+            if op is None or self._try(op):
+                continue
+            # Nobody asks a second time for the end of one whose cancellation came too late.
+            if op.is_cancelled and self._device.lets_cancel(op.request, self._last, True):
+                self._complete(op, -errno.ECANCELED)
+            else:
                 self._wait_for_stream(op)
 
     def _try(self, op: _UnderWay) -> bool:
@@ -203,6 +212,7 @@ class SimulatedPort:
             op.steps.cancelled = True
         waiting = self._streams.get(op.request.fd, [])
         if not self._device.lets_cancel(op.request, self._last, op in waiting):
+            op.is_cancelled = True
             return -errno.EALREADY
         if op in waiting:
             waiting.remove(op)
