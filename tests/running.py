@@ -8,7 +8,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from weakref import WeakSet
+
+import pytest
 
 import asyncuring
 
@@ -82,12 +85,15 @@ async def checkpoints(count: int) -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that comes by itself, and that no event announces."""
-    for _ in range(LOOKS_MAX):
-        if condition():
-            return
-        await checkpoint()
-    message = "the condition never came true"
-    raise AssertionError(message)
+    try:
+        for _ in range(LOOKS_MAX):
+            if condition():
+                return
+            await checkpoint()
+        assert not LOOKS_MAX, "the condition never came true"
+    except (AssertionError, pytest.fail.Exception):  # such as that of a test's timeout
+        Task.cancel_all()
+        raise
 
 
 async def until_in_flight(count: int) -> None:
@@ -107,6 +113,8 @@ class CancelledTaskError(Exception):
 class Task(Generic[T]):
     """A task in the background, of whichever loop runs: it can be cancelled and joined."""
 
+    _started: ClassVar[WeakSet[Task[Any]]] = WeakSet()
+
     def __init__(self, function: AsyncFunction[T], *args: Any) -> None:
         self._function = partial(function, *args)
         self._results: list[T] = []
@@ -118,6 +126,7 @@ class Task(Generic[T]):
     @classmethod
     def start(cls, function: AsyncFunction[T], *args: Any) -> Self:
         task = cls(function, *args)
+        cls._started.add(task)
         if in_trio():
             import trio
 
@@ -146,6 +155,18 @@ class Task(Generic[T]):
     @property
     def done(self) -> bool:
         return self._ended if self._task is None else self._task.done()
+
+    @classmethod
+    def cancel_all(cls) -> None:
+        """End the tasks of this loop, for the test has failed.
+
+        It will let nothing go any more that they wait for, and files wait for them to be closed:
+        without an end, for a test's timeout comes once.
+        """
+        running = None if in_trio() else asyncio.get_running_loop()
+        for task in [*cls._started]:
+            if not task.done and (task._task is None or task._task.get_loop() is running):
+                task.cancel()
 
     def cancel(self) -> None:
         if self._task is None:
