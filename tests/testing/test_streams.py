@@ -43,6 +43,6 @@ def test_what_would_wait_for_a_stream_ends_though_its_cancellation_came_too_late
                 await waiting.join()
             assert is_done
 
-    for seed in range(8):
+    for seed in range(4, 8):  # asyncio meets it with one of these
         for steps in range(1, 7):
             LOOPS[loop](main, seed, steps)
