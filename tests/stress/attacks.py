@@ -18,7 +18,7 @@ PATH = Path(__file__).parents[2] / "docs" / "attacks.csv"
 class Attack(NamedTuple):
     """One row; the first three are its key.
 
-    part: cancellation, lifecycle, hostile system, bad disk, lock-free, input, soak, security.
+    part: cancellation, lifecycle, hostile system, bad disk, simulated disk, lock-free, …
     attack: what was done. on: driver, loop, file system, … tried: how many times, with the unit.
     outcome: what came out, in numbers.
     """
