@@ -47,14 +47,18 @@ async def read_bytes(file: asyncuring.UringFile, ranges: Sequence[tuple[int, int
     What a BytesIO holds it gives away as it is, if nobody has a view of it any more.
     """
     holders = [_holder(end - start) for start, end in ranges]
-    await read_many(
-        file,
-        [
-            (holder.getbuffer(), start)
-            for holder, (start, end) in zip(holders, ranges)  # noqa: B905  one for each
-            if end > start
-        ],
-    )
+    requests = [
+        (holder.getbuffer(), start)
+        for holder, (start, end) in zip(holders, ranges)  # noqa: B905  one for each
+        if end > start
+    ]
+    try:
+        await read_many(file, requests)
+    finally:
+        # Also after a failure: a BytesIO that is garbage together with a view of it complains
+        # (CPython 3.13).
+        for view, _ in requests:
+            view.release()
     return [holder.getvalue() for holder in holders]
 
 
