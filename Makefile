@@ -30,8 +30,9 @@ microbench: setup
 tables: setup
 	$(bin)/python -m benchmark.tables
 
+# COVERAGE=yes: and which lines ran; it takes half as long again.
 test: setup
-	$(bin)/python -m pytest --cov --numprocesses auto
+	$(bin)/python -m pytest $(if $(COVERAGE),--cov) --numprocesses auto
 
 # Lint, formatting, types, and the C core with each warning an error, with and without liburing.
 check: $(VENV)/.check-done
