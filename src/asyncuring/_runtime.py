@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from weakref import WeakSet
 
+from ._drivers.device import Device
 from ._drivers.fuse import is_fuse
 from ._drivers.native import (
     note_file,
@@ -26,7 +27,7 @@ from ._drivers.native import (
     start_uring,
     start_uring_local,
 )
-from ._drivers.simulated import Device, SimulatedDriver
+from ._drivers.simulated import SimulatedDriver
 from ._errors import DriverUnavailableError, ForkedProcessError
 from ._loops import ClosedLoop, quick_loop_key, running_loop, running_loop_key
 from ._proactor import Proactor

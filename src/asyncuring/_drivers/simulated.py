@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from . import Counters
 from .blocks import Call
@@ -18,51 +18,14 @@ from .requests import CallArguments, StepsUnderWay
 from .simulated_port import SimulatedPort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from . import Clock
     from .blocks import StepOp
-    from .requests import Request
+    from .device import Device
     from .tallies import Tally
 
-__all__ = ["Device", "SimulatedDriver"]
-
-
-@runtime_checkable
-class Device(Protocol):
-    """What carries ops out, one at a time, and decides when. From any thread that runs a loop."""
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the power is cut: what is under way ends at once."""
-        ...
-
-    def begin(self, requests: Sequence[Request], now: float, /) -> list[tuple[float, Request]]:
-        """Take on ops that were submitted together.
-
-        Returns the order in which those that are due at the same time are done, with the delay of
-        each in seconds. now: by the clock of their loop.
-        """
-        ...
-
-    def carry_out(self, request: Request, now: float, /) -> int | None:
-        """Do it; returns the result, a count or a negative errno. None: it would have to wait."""
-        ...
-
-    def lets_cancel(self, request: Request, now: float, waits: bool, /) -> bool:
-        """Decide whether an op that is not done yet ends by its cancellation.
-
-        waits: because `carry_out` said so; then it must.
-        """
-        ...
-
-    def listen(self, bell: Callable[[], object], /) -> None:
-        """Call `bell` when the power is cut, from whichever thread, until `unlisten`."""
-        ...
-
-    def unlisten(self, bell: Callable[[], object], /) -> None:
-        """Call it no more."""
-        ...
+__all__ = ["SimulatedDriver"]
 
 
 class SimulatedDriver:

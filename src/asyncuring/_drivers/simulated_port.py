@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from . import Clock, SlowOp
     from .counting import Counting, Entry
-    from .simulated import Device
+    from .device import Device
 
 __all__ = ["SimulatedPort"]
 

@@ -209,7 +209,7 @@ class SimulatedDisk(Misbehaving):
         for bell in [*self._bells]:
             bell()
 
-    # -- what the driver asks for: see `_drivers.simulated.Device`
+    # -- what the driver asks for: see `_drivers.device.Device`
 
     def listen(self, bell: Callable[[], object], /) -> None:
         """For the driver: call `bell` when the power is cut."""
