@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 import asyncuring
-from asyncuring import IoClass, open_file
+from asyncuring import GroupCommit, IoClass, open_file
 from tests.running import checkpoints, is_pinned, until, until_in_flight
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from asyncuring import UringFile
@@ -124,3 +126,67 @@ def test_an_async_generator_reads_when_trio_closes_it(driver: DriverName, file: 
     trio.run(main)
     assert counts == [8]
     assert asyncuring.statistics().drivers == ()
+
+
+@contextmanager
+def keyboard() -> Iterator[None]:
+    """Expect Control-C to end what follows, with trio's own way of delivering it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert asyncuring.statistics().drivers == ()
+
+
+async def press_control_c() -> None:
+    """Be a system task that does: in these trio holds it back for the main task."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_is_the_main_tasks_also_when_ours_have_their_turn(
+    driver: DriverName, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raised in a system task it would be an internal error of trio."""
+    interrupted: list[str] = []
+    task_of_main: trio.lowlevel.Task | None = None
+
+    def current_task() -> trio.lowlevel.Task:
+        task = trio.lowlevel.current_task()
+        if not interrupted and task is not task_of_main:
+            interrupted.append(task.name)
+            signal.raise_signal(signal.SIGINT)
+        return task
+
+    async def main() -> None:
+        nonlocal task_of_main
+        task_of_main = trio.lowlevel.current_task()
+        async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
+            while True:
+                await uring_file.read_at(bytearray(8), 0)
+
+    monkeypatch.setattr("asyncuring._loops._trio.current_task", current_task)
+    with keyboard():
+        trio.run(main)
+    assert len(interrupted) == 1
+
+
+@pytest.mark.parametrize("what", ["read", "append"])
+def test_an_interrupt_is_raised_also_if_the_operation_is_done_all_the_same(
+    driver: DriverName, file: Path, what: str
+) -> None:
+    """It does not come again at the next await, as a cancellation would."""
+
+    async def main() -> None:
+        async with await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file:
+            log = GroupCommit(uring_file, 0)
+            trio.lowlevel.spawn_system_task(press_control_c)
+            for _ in range(100):
+                if what == "read":
+                    await uring_file.read_at(bytearray(8), 0)
+                else:
+                    await log.append(b"a record")
+
+    with keyboard():
+        trio.run(main)

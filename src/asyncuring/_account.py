@@ -101,7 +101,7 @@ class Account:
         """Hold `interruption`, which the await of `waiter` raised, back until the op is done.
 
         The kernel is asked to cancel an op that it has; one in the backlog ends at once. Where
-        the loop keeps results, an op that finished all the same gives its own; otherwise the
+        the loop keeps the result, an op that finished all the same gives its own; otherwise the
         interruption is raised. A task that is being destroyed cannot wait: then the proactor keeps
         the op, and so the buffer, until the completion.
         """
@@ -110,7 +110,7 @@ class Account:
                 self.proactor.cancel(waiter)
                 raise interruption
             value = await self.ended(waiter)
-            if self.proactor.loop.keeps_results and not is_cancelled(value):
+            if self.proactor.loop.keeps_result(interruption) and not is_cancelled(value):
                 return value
             raise interruption
         finally:

@@ -239,7 +239,7 @@ class GroupCommit:
                 loop = record.account.proactor.loop
                 record.waiter = loop.new_firm_waiter()
                 offset: int = await record.waiter
-                if loop.keeps_results:
+                if loop.keeps_result(interruption):
                     return offset
             raise interruption
         finally:

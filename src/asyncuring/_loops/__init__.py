@@ -28,14 +28,6 @@ class Loop(Protocol):
     """One running event loop."""
 
     @property
-    def keeps_results(self) -> bool:
-        """Whether an op that finished although its task was cancelled gives its result.
-
-        If not, the cancellation is raised.
-        """
-        ...
-
-    @property
     def resumes_at_once(self) -> bool:
         """Whether `resume` runs the task; if not, it will run in the next tick."""
         ...
@@ -65,6 +57,13 @@ class Loop(Protocol):
 
     def result(self, waiter: Any) -> int:
         """Return the value that `waiter` was resumed with; CANCELLED if that is not known."""
+        ...
+
+    def keeps_result(self, interruption: BaseException) -> bool:
+        """Whether an op that finished although its await was interrupted gives its result.
+
+        If not, `interruption` is raised.
+        """
         ...
 
     withdraw: Callable[[Any], object]

@@ -78,7 +78,6 @@ _TURN = _Turn()
 class AsyncioLoop:
     """One asyncio loop."""
 
-    keeps_results = False
     withdraw: Callable[[asyncio.Future[int]], object]
     new_waiter: Callable[[], asyncio.Future[int]]
     resume: Callable[[asyncio.Future[int], int], None]
@@ -107,6 +106,10 @@ class AsyncioLoop:
         """See `Loop.result`."""
         # It is not done if KeyboardInterrupt came before its op was asked for.
         return CANCELLED if waiter.cancelled() or not waiter.done() else waiter.result()
+
+    def keeps_result(self, interruption: BaseException) -> bool:  # noqa: ARG002  of no kind
+        """See `Loop.keeps_result`. asyncio asks once: a cancellation not raised would be lost."""
+        return False
 
     def watch(
         self,

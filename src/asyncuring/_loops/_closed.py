@@ -19,7 +19,6 @@ _CLOSED = "the event loop is closed"
 class ClosedLoop:
     """Stands in for a loop that is gone, while the kernel still has ops of its tasks."""
 
-    keeps_results = False
     resumes_at_once = False
     withdraw: Callable[[Waiter], object]
 
@@ -37,6 +36,10 @@ class ClosedLoop:
     def result(self, waiter: Waiter) -> int:  # noqa: ARG002  nobody is left to hear it
         """See `Loop.result`."""
         return CANCELLED
+
+    def keeps_result(self, interruption: BaseException) -> bool:  # noqa: ARG002  likewise
+        """See `Loop.keeps_result`."""
+        return False
 
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """Whoever drains the proactor exchanges by himself."""

@@ -19,6 +19,7 @@ from trio.lowlevel import (
     current_clock,
     current_task,
     current_trio_token,
+    enable_ki_protection,
     remove_instrument,
     reschedule,
     spawn_system_task,
@@ -112,7 +113,6 @@ class TrioLoop:
 
     resumes_at_once = False
     checkpoint = staticmethod(trio.lowlevel.checkpoint)
-    keeps_results = True  # as trio's own IO that completes (_io_windows.py)
     withdraw: Callable[[_Waiter], object]
 
     def __init__(self) -> None:
@@ -145,6 +145,13 @@ class TrioLoop:
         """See `Loop.result`."""
         return getattr(waiter, "value", CANCELLED)
 
+    def keeps_result(self, interruption: BaseException) -> bool:
+        """See `Loop.keeps_result`; as trio's own IO that completes (its _io_windows.py).
+
+        A cancellation comes again at the next checkpoint. KeyboardInterrupt does not.
+        """
+        return isinstance(interruption, trio.Cancelled)
+
     def at_tick_end(self, callback: Callable[[], object]) -> None:
         """See `Loop.at_tick_end`."""
         self._tick_end.callback = callback
@@ -155,6 +162,8 @@ class TrioLoop:
         elif self._ending:
             self._token.run_sync_soon(self._go_on, idempotent=True)
 
+    # A nursery's task is not protected from KeyboardInterrupt by itself, as system tasks are.
+    @enable_ki_protection
     async def _pace(self) -> None:
         """Be runnable whenever there is a tick to come, so that trio does not sleep before it."""
         while True:
