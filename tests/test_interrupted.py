@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import asyncuring
-from asyncuring import open_file
+from asyncuring import GroupCommit, open_file
 from asyncuring._account import Account
+from asyncuring._barrier import Behind
 from asyncuring._proactor import Proactor
 from tests.conftest import PATTERN
+from tests.held import held_write
 from tests.interrupting import Interruption
-from tests.running import until_in_flight
+from tests.running import Task, checkpoints, until_in_flight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +41,57 @@ def test_when_it_is_asked_for(run: Run, driver: DriverName, file: Path) -> None:
     places = []
     for at in count(1):
         place = run(read, at)
+        if place is None:
+            break
+        places.append(place)
+    assert len(places) > 5
+
+
+def test_when_a_record_is_appended(run: Run, driver: DriverName, file: Path) -> None:
+    """The next one is appended as if nothing had been, and closing waits for nothing else."""
+
+    async def append(at: int) -> str | None:
+        async with await open_file(file, "r+", driver=driver, cached_reads="ring") as uring_file:
+            log = GroupCommit(uring_file, 0)
+            interruption = Interruption(at, GroupCommit.append)
+            with suppress(KeyboardInterrupt), interruption:
+                await log.append(b"interrupted")
+            assert await log.append(b"behind it") in {0, len(b"interrupted")}
+        return interruption.place
+
+    places = []
+    for at in count(1):
+        place = run(append, at)
+        if place is None:
+            break
+        places.append(place)
+    assert len(places) > 5
+
+
+def test_when_a_write_waits_behind_a_barrier(run: Run, driver: DriverName, fifo: Path) -> None:
+    """Closing the file waits for it no longer than it waits itself."""
+
+    async def write(at: int) -> str | None:
+        async with held_write(fifo, driver) as (uring_file, before, let_go):
+
+            async def write_behind() -> None:
+                with suppress(KeyboardInterrupt):
+                    await uring_file.write_at(b"2", 0)
+
+            barrier = Task.start(uring_file.barrier)
+            await checkpoints(3)
+            with Interruption(at, Behind.wait_with_op, Behind.wait) as interruption:
+                behind = Task.start(write_behind)
+                await checkpoints(3)
+                await let_go()
+                await behind.join()
+            assert await before.join() == 1
+            await barrier.join()
+        return interruption.place
+
+    places = []
+    for at in count(1):
+        place = run(write, at)
         if place is None:
             break
         places.append(place)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from trio.lowlevel import Task
+
     from asyncuring import UringFile
     from asyncuring._runtime import DriverName
 
@@ -150,10 +152,10 @@ def test_an_interrupt_is_the_main_tasks_also_when_ours_have_their_turn(
 ) -> None:
     """Raised in a system task it would be an internal error of trio."""
     interrupted: list[str] = []
-    task_of_main: trio.lowlevel.Task | None = None
+    task_of_main: Task | None = None
 
-    def current_task() -> trio.lowlevel.Task:
-        task = trio.lowlevel.current_task()
+    def current_task() -> Task:
+        task: Task = trio.lowlevel.current_task()
         if not interrupted and task is not task_of_main:
             interrupted.append(task.name)
             signal.raise_signal(signal.SIGINT)

@@ -63,7 +63,9 @@ def bench_perform(ruler: Ruler, loop: str, file: CachedFile) -> None:
                 spent = 0.0
                 for _ in range(64):
                     started = perf_counter()
-                    waiters = [account.perform(READ, fd, pin, BLOCK_SIZE, 0) for _ in range(BATCH)]
+                    waiters = [account.new_waiter() for _ in range(BATCH)]
+                    for waiter in waiters:
+                        account.perform(waiter, READ, fd, pin, BLOCK_SIZE, 0)
                     spent += perf_counter() - started
                     for waiter in waiters:
                         proactor.withdraw(waiter)

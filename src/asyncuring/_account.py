@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from ._errors import is_cancelled
+from ._errors import CANCELLED, is_cancelled
 from ._io_class import DEFAULT, current_class
 from ._op import Bundle
 
@@ -39,31 +39,37 @@ class Account:
         self.ops = 0
         self.on_quiet: Callable[[], object] | None = None
 
-    def perform(
-        self, opcode: int, fd: int, pin: Any = None, length: int = 0, argument: int = 0
-    ) -> Waiter:
-        """Take an op on (see `Op`); returns what its task awaits, at once, to get the result.
+    def perform(  # noqa: PLR0913, PLR0917  what an op is made of
+        self,
+        waiter: Waiter,
+        opcode: int,
+        fd: int,
+        pin: Any = None,
+        length: int = 0,
+        argument: int = 0,
+    ) -> None:
+        """Take an op on (see `Op`).
 
-        If that await raises, the op may not be done: the task awaits `interrupted` then.
+        waiter: a new one, which its task awaits, at once, to get the result. If the call or that
+            await raises, the op may be under way: the task awaits `interrupted` then.
         """
         proactor = self.proactor
         if not proactor.scheduled:
             proactor.schedule()  # first, for it notes the time
-        waiter = self.new_waiter()
         flow = proactor.flows[current_class()]
         # With no call in between, at which KeyboardInterrupt may come: one without the other
         # would be an op that never ends.
         flow.backlog[waiter] = (waiter, self, pin, opcode, fd, length, argument, flow, flow.origin)
         self.ops += 1
-        return waiter
 
     async def complete(
         self, opcode: int, fd: int, pin: Any = None, length: int = 0, argument: int = 0
     ) -> int:
         """Perform an op (see `perform`), and wait for its result."""
-        waiter = self.perform(opcode, fd, pin, length, argument)
-        del pin
+        waiter = self.new_waiter()
         try:
+            self.perform(waiter, opcode, fd, pin, length, argument)
+            del pin
             result: int = await waiter
         except BaseException as interruption:  # noqa: BLE001  raised there
             result = await self.interrupted(waiter, interruption)
@@ -169,29 +175,54 @@ class Uncancellable(Account):
 
 
 class JointAccount(Account):
-    """The account of a single op, which keeps other accounts from being quiet until it is done."""
+    """The account of a single op, which keeps other accounts from being quiet until it is done.
 
-    __slots__ = ("_others",)
+    others: one or two.
+    """
+
+    __slots__ = ("_first", "_is_counted", "_last")
 
     def __init__(self, proactor: Proactor, others: Sequence[Account]) -> None:
-        """Count in `others` from now on: the op must be performed without fail."""
+        """Count in `others` when the op is performed."""
         super().__init__(proactor, others[0].name)
-        self._others: Sequence[Account] = others
-        for account in others:
-            account.ops += 1
+        self._first, self._last = others[0], others[-1]
+        self._is_counted = False
         self.on_quiet = lambda: None  # have `settle` called
+
+    def perform(  # noqa: PLR0913, PLR0917  what an op is made of
+        self,
+        waiter: Waiter,
+        opcode: int,
+        fd: int,
+        pin: Any = None,
+        length: int = 0,
+        argument: int = 0,
+    ) -> None:
+        """See `Account.perform`."""
+        # In one step, without a call in between. One other counts twice.
+        self._is_counted = True
+        self._first.ops += 1
+        self._last.ops += 1
+        try:
+            super().perform(waiter, opcode, fd, pin, length, argument)
+        except BaseException:  # KeyboardInterrupt
+            if self.ops == 0:
+                self.settle(CANCELLED)
+            raise
 
     def counts_in(self, account: object) -> bool:
         """See `Account.counts_in`; in the others, too."""
-        return account is self or any(other.counts_in(account) for other in self._others)
+        return account is self or self._first.counts_in(account) or self._last.counts_in(account)
 
     def settle(self, value: int) -> None:
-        """See `Account.settle`; the others, too."""
+        """See `Account.settle`; the others first, so that an interruption has it done again."""
+        if self._is_counted:
+            self._is_counted = False  # in one step, as above
+            self._first.ops -= 1
+            self._last.ops -= 1
+        self._first.settle(value)
+        self._last.settle(value)
         super().settle(value)
-        others, self._others = self._others, ()  # once
-        for account in others:
-            account.ops -= 1
-            account.settle(value)
 
 
 class Gate:

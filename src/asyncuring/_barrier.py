@@ -34,7 +34,15 @@ class Behind(Account):
         before: the account that it waits for; None when it is open.
     """
 
-    __slots__ = ("_closed_accounts", "_key", "_open_accounts", "_passed", "_waiting", "before")
+    __slots__ = (
+        "_closed_accounts",
+        "_key",
+        "_open_accounts",
+        "_passed",
+        "_waiting",
+        "_will_count",
+        "before",
+    )
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class Behind(Account):
         self._closed_accounts = closed_accounts
         self._waiting: list[Waiter] = []
         self._passed = 0
+        self._will_count = False
         # Perhaps from within a task, where no other can be resumed: so not at once.
         before.when_quiet(lambda: call_in_loop(self.proactor, self._open))
 
@@ -68,7 +77,13 @@ class Behind(Account):
         try:
             return await self.wait()
         finally:
-            self._pass()
+            # A call may be interrupted (KeyboardInterrupt), and this must be done all the same.
+            self._passed += 1
+            try:
+                self._count_soon()
+            except BaseException:
+                self._count_soon()
+                raise
 
     def cancel_all(self) -> None:
         """See `Account.cancel_all`."""
@@ -96,15 +111,15 @@ class Behind(Account):
         for waiter in waiting:
             self.proactor.loop.resume(waiter, value)
 
-    def _pass(self) -> None:
-        """Stop counting a task that waited, when it has had the time to ask for its op."""
-        if self.proactor.loop.is_closed():
+    def _count_soon(self) -> None:
+        """Stop counting tasks that waited, when they have had the time to ask for their ops."""
+        if self._will_count or self.proactor.loop.is_closed():
             return
-        self._passed += 1
-        if self._passed == 1:
-            call_in_loop(self.proactor, self._count_passed)
+        call_in_loop(self.proactor, self._count_passed)
+        self._will_count = True
 
     def _count_passed(self) -> None:
+        self._will_count = False
         self.ops -= self._passed
         self._passed = 0
         self.settle(0)

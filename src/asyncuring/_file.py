@@ -105,9 +105,10 @@ class UringFile(FileVectors):
                 return count
         length = len(pin)
         opcode = _READ if length < LARGE else self._sides.large_read_opcode(account.proactor)
-        waiter = account.perform(opcode, self._fd, pin, length, off)
-        del pin  # whoever keeps this frame, as a traceback does, must not keep the buffer exported
+        waiter = account.new_waiter()
         try:
+            account.perform(waiter, opcode, self._fd, pin, length, off)
+            del pin  # who keeps this frame, as a traceback does, must not keep the buffer exported
             result: int = await waiter
         except BaseException as interruption:  # noqa: BLE001  raised there
             result = await account.interrupted(waiter, interruption)
@@ -202,9 +203,10 @@ class UringFile(FileVectors):
         sides, way = self._sides, next(account.write_ways)
         opcode = sides.write_opcodes[way] or sides.start_writer(account.proactor)
         started = perf_counter() if way >= TIMED else 0.0
-        waiter = account.perform(opcode, self._fd, pin, length, off)
-        del pin  # as in read_at
+        waiter = account.new_waiter()
         try:
+            account.perform(waiter, opcode, self._fd, pin, length, off)
+            del pin  # as in read_at
             result: int = await waiter
         except BaseException as interruption:  # noqa: BLE001  raised there
             result = await account.interrupted(waiter, interruption)

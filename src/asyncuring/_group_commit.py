@@ -73,8 +73,7 @@ class _Record:
     def __init__(
         self, account: Account, pin: Any, on_durable: Callable[[int], object] | None
     ) -> None:
-        """Count it."""
-        account.ops += 1
+        """Make one that does not count yet."""
         self.account = account
         self.pin = pin
         self.on_durable = on_durable
@@ -204,9 +203,10 @@ class GroupCommit:
         if self._proactor is not account.proactor:
             self._bind(account.proactor)
         record = _Record(account, self._pinned(data), on_durable)
-        self._waiting.append(record)
-        self._start_soon()
         try:
+            account.ops += 1  # it is interrupted behind the next call, or before this
+            self._waiting.append(record)
+            self._start_soon()
             offset: int = await record.waiter
         except BaseException as interruption:  # noqa: BLE001  raised there
             offset = await self._interrupted(record, interruption)
@@ -250,12 +250,14 @@ class GroupCommit:
     def _start_soon(self) -> None:
         """Begin a group when those who append in this tick have done so."""
         if not (self._is_starting or self._is_committing) and self._waiting:
-            self._is_starting = True
             assert self._proactor is not None  # of the first append
             call_in_loop(self._proactor, self._start)
+            self._is_starting = True  # not before: KeyboardInterrupt may have come
 
     def _start(self) -> None:
         self._is_starting = False
+        if self._is_committing:
+            return  # it was called twice
         group: list[_Record] = []
         end = self._end
         assert self._proactor is not None
@@ -284,7 +286,8 @@ class GroupCommit:
             self._committed(group, end, memory.take_results(), value)
 
         commit = _Commit(group[0].account.proactor, done)
-        self._context.run(commit.perform, Opcode.CHAIN, fd, memory.pin, end - self._end)
+        op = (commit.new_waiter(), Opcode.CHAIN, fd, memory.pin, end - self._end)
+        self._context.run(commit.perform, *op)
 
     def _committed(
         self, group: Sequence[_Record], end: int, results: Sequence[int | None], value: int

@@ -51,8 +51,9 @@ class LockAttempt(JointAccount):
     async def result(self) -> int:
         """Try; returns 0, or a negative errno."""
         opcode, pin = self._lock
-        waiter = self.perform(opcode, self._fd, pin)
+        waiter = self.new_waiter()
         try:
+            self.perform(waiter, opcode, self._fd, pin)
             value: int = await waiter
         except BaseException as interruption:
             self._unwanted = True
@@ -78,8 +79,9 @@ class LockAttempt(JointAccount):
             self._value = -1  # once
             account = _Unlocking(self.proactor, [self._account])
             opcode, pin = self._unlock
+            self._unlocking = account, account.new_waiter()
             with DEFAULT:  # what cannot be cancelled must not wait for a limit of its class
-                self._unlocking = account, account.perform(opcode, self._fd, pin)
+                account.perform(self._unlocking[1], opcode, self._fd, pin)
 
     async def _given_back(self) -> None:
         if self._unlocking is not None:

@@ -200,8 +200,9 @@ async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int)
     account = Opening(leased.proactor(), path)
     mode = permissions if flags & os.O_CREAT else 0  # openat2(2) takes none otherwise
     call = leased.driver.call(Opcode.OPEN, path=path, flags=flags, mode=mode)
-    waiter = account.perform(call.opcode, -1, call.pin)
+    waiter = account.new_waiter()
     try:
+        account.perform(waiter, call.opcode, -1, call.pin)
         fd: int = await waiter
     except BaseException as interruption:
         # Cancelled (or its task destroyed), and yet it may open the file: then close it again.

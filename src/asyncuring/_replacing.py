@@ -142,8 +142,9 @@ class _Replacing(Account):
     async def _open(self, directory_fd: int, path: bytes, flags: int, permissions: int) -> int:
         call = self._driver.call(Opcode.OPEN, path=path, flags=flags, mode=permissions)
         opening = self._opening = Opening(self.proactor, path)
-        waiter = opening.perform(call.opcode, directory_fd, call.pin)
+        waiter = opening.new_waiter()
         try:
+            opening.perform(waiter, call.opcode, directory_fd, call.pin)
             result: int = await waiter
         except GeneratorExit:
             raise
