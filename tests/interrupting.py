@@ -53,8 +53,7 @@ class Interruption:
         if frame.f_code.co_flags & inspect.CO_GENERATOR:
             return  # it yields, or ends in a destructor, where an exception goes unheard
         is_entered = event == "call" and not self._is_within(frame.f_back)
-        is_left = event == "return" and not self._is_within(frame.f_back)
-        if is_left or (is_entered and not self._entering):
+        if is_entered and not self._entering:
             return
         self._left -= 1
         if self._left == 0:

@@ -17,7 +17,7 @@ from asyncuring._proactor import Proactor
 from tests.conftest import PATTERN
 from tests.held import held_write
 from tests.interrupting import Interruption
-from tests.running import Task, checkpoints, until_in_flight
+from tests.running import Task, checkpoints, is_pinned, until_in_flight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 
 def test_when_it_is_asked_for(run: Run, driver: DriverName, file: Path) -> None:
-    """Closing the file waits for what was asked for, and for nothing else."""
+    """No buffer is in use behind the await; closing waits for what was asked for, and no more."""
 
     async def read(at: int) -> str | None:
         async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
+            buf = bytearray(8)
             with Interruption(at, Account.perform, Account.perform_all) as interruption:
                 with suppress(KeyboardInterrupt):
-                    await uring_file.read_at(bytearray(8), 0)
+                    await uring_file.read_at(buf, 0)
+                assert not is_pinned(buf)
                 with suppress(KeyboardInterrupt):
                     await uring_file.read_many_at([(bytearray(8), 0), (bytearray(8), 8)])
         return interruption.place
