@@ -57,6 +57,50 @@ def test_with_ops_in_flight_when_a_program_is_interrupted(driver: DriverName, fi
     assert output_of(source, driver, fifo) == "interrupted ()\n"
 
 
+def test_interrupted_while_it_waits_for_the_kernel(driver: DriverName, fifo: Path) -> None:
+    """At each place: what the kernel may still write to is never freed."""
+    source = """
+    import weakref
+    from array import array
+    from asyncuring import _runtime
+    from tests.interrupting import Interruption
+    def life(at):
+        loop = asyncio.new_event_loop()
+        file = loop.run_until_complete(asyncuring.open_file(path, "r+", driver=driver))
+        buf = array("b", b"....")
+        freed = weakref.ref(buf)
+        read = loop.create_task(file.read_at(buf, 0))
+        read._log_destroy_pending = False
+        loop.run_until_complete(until_in_flight(1))
+        proactor = [*file._leased.proactors.values()][-1]
+        with Interruption(at, _runtime._drain_all) as interruption:
+            try:
+                _runtime._at_exit()
+            except KeyboardInterrupt:
+                pass
+        del loop, read, buf
+        is_done = proactor.in_flight == 0
+        del proactor, file
+        _runtime._in_use.clear()  # as the interpreter's end does
+        gc.collect()
+        if not is_done and freed() is None:
+            print(interruption.place, file=sys.stderr)
+            os._exit(1)
+        return interruption.place
+    def in_child(at):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if life(at) else 2)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    statuses = [in_child(1)]
+    while statuses[-1] == 0:
+        statuses.append(in_child(len(statuses) + 1))
+    print(len(statuses) > 10, statuses[-1])
+    """
+    done = run_script(source, driver, fifo, "-W", "ignore")
+    assert (done.stderr, done.stdout, done.returncode) == ("", "True 2\n", 0)
+
+
 def test_with_an_exception_beside_an_op_in_flight(driver: DriverName, fifo: Path) -> None:
     source = """
     async def main():

@@ -67,6 +67,7 @@ class Proactor(Cancelling):
         "flows",
         "inline_reads",
         "is_calm",
+        "is_orphan",
         "loop",
         "ops_submitted",
         "read_cached",
@@ -102,6 +103,7 @@ class Proactor(Cancelling):
         self.is_calm = True  # as of the last tick, or the last read that was done inline
         self.routes: dict[tuple[str, int], Route] = {}  # kept here for its files
         self.afterwards: set[Callable[[], object]] = set()  # called once, after the next tick
+        self.is_orphan = False  # whether its loop is gone, and all was cancelled
         self._slow_log = SlowLog()
         self._taking_turns = 0  # tasks that have read inline and let others run
         loop.withdraw = self.withdraw
@@ -363,6 +365,7 @@ class Proactor(Cancelling):
         for waiter in [op[0] for op in self.flows.ops()]:
             self.withdraw(waiter)
         self.run_calls()
+        self.is_orphan = True  # at last: where this is interrupted, it is done again
 
     def run_calls(self) -> None:
         """Run what others have asked for in `calls`.

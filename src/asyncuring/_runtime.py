@@ -29,7 +29,7 @@ from ._drivers.native import (
 )
 from ._drivers.simulated import SimulatedDriver
 from ._errors import DriverUnavailableError, ForkedProcessError
-from ._loops import ClosedLoop, quick_loop_key, running_loop, running_loop_key
+from ._loops import quick_loop_key, running_loop, running_loop_key
 from ._proactor import Proactor
 
 if TYPE_CHECKING:
@@ -320,35 +320,42 @@ def sweep() -> None:
 
 def _drain(proactor: Proactor) -> None:
     """One step towards quiet, for a proactor that has no loop any more."""
-    if not isinstance(proactor.loop, ClosedLoop):
+    if not proactor.is_orphan:
         proactor.orphan()
     proactor.poll()
 
 
 def _at_exit() -> None:
     """Wait for the kernel to let go of the program's buffers before they are freed."""
-    sweep()
     with _lock:
         everything = [*_in_use.values(), *_retiring]
-    pending: list[Proactor] = []
-    for leased in everything:
-        for proactor in leased.proactors.values():
-            if proactor.thread.is_alive() and proactor.thread is not threading.current_thread():
-                _leak(proactor)  # a daemon thread still runs that loop: hands off
-            else:
-                pending.append(proactor)
-    deadline = time.monotonic() + DRAIN_SECONDS
-    while pending and time.monotonic() < deadline:
-        for proactor in pending:
-            _drain(proactor)
-        pending = [proactor for proactor in pending if not proactor.is_quiet]
-        if pending:
-            time.sleep(0.001)
-    for proactor in pending:
-        _leak(proactor)
+    proactors = [proactor for leased in everything for proactor in leased.proactors.values()]
+    here = [proactor for proactor in proactors if not _runs_elsewhere(proactor)]
+    try:
+        sweep()
+        _drain_all(here)
+    finally:  # KeyboardInterrupt, too: somebody does not want to wait
+        for proactor in proactors:
+            if _runs_elsewhere(proactor) or not proactor.is_quiet:
+                _leak(proactor)
     for leased in everything:
         for tenant in list(leased.tenants):
             tenant.complain_at_exit()
+
+
+def _runs_elsewhere(proactor: Proactor) -> bool:
+    """Whether a daemon thread still runs that loop: hands off."""
+    return proactor.thread.is_alive() and proactor.thread is not threading.current_thread()
+
+
+def _drain_all(proactors: Sequence[Proactor]) -> None:
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while proactors and time.monotonic() < deadline:
+        for proactor in proactors:
+            _drain(proactor)
+        proactors = [proactor for proactor in proactors if not proactor.is_quiet]
+        if proactors:
+            time.sleep(0.001)
 
 
 def _leak(proactor: Proactor) -> None:
