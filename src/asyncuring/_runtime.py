@@ -228,21 +228,23 @@ def _start(choice: DriverChoice, driver: Driver, reason: str) -> LeasedDriver:
     return leased
 
 
-def note_opened(fd: int, driver: Driver) -> bool:
+def note_opened(fd: int, driver: Driver) -> os.stat_result | None:
     """Have the driver's rings know a file that was just opened, before an operation names it.
 
-    Returns whether its reads and writes keep waiting whoever carries them out (`fuse.py`).
+    Returns its status if it is a regular one whose reads and writes keep nobody waiting who
+    carries them out (`fuse.py`); None of any other, and without rings.
     """
     if driver.name not in _RINGS:
-        return False
+        return None
     status = os.fstat(fd)  # just opened: no network file system asks its server again
-    slow = False
-    if stat.S_ISREG(status.st_mode):
-        known = _is_fuse.get(status.st_dev)
-        slow = is_fuse(status.st_dev) if known is None else known
-        _is_fuse[status.st_dev] = slow
+    if not stat.S_ISREG(status.st_mode):
+        note_file(fd, False)
+        return None
+    slow = _is_fuse.get(status.st_dev)
+    if slow is None:
+        slow = _is_fuse[status.st_dev] = is_fuse(status.st_dev)
     note_file(fd, slow)
-    return slow
+    return None if slow else status
 
 
 def announce_pool(pool: Any) -> None:

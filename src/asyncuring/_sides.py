@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from itertools import cycle, repeat
 from typing import TYPE_CHECKING
 
@@ -50,11 +49,8 @@ class FileSides:
         self._writer = 0
         self._read_opcodes: Iterator[int] = repeat(_READ)
         self.write_opcodes = (_WRITE, 0, _WRITE, 0)
-        slow = note_opened(fd, leased.driver)
-        if direct or slow or not leased.driver.side_threads:
-            return
-        status = os.fstat(fd)  # just opened: no network file system asks its server again
-        if stat.S_ISREG(status.st_mode):
+        status = note_opened(fd, leased.driver)
+        if status is not None and not direct and leased.driver.side_threads:
             self._device = status.st_dev
             self._writer = 1 + hash((status.st_dev, status.st_ino)) % _WRITERS
             self._read_opcodes = iter(())
