@@ -14,7 +14,7 @@ from ._arguments import checked_offset, checked_range
 from ._file_order import FileOrder
 from ._file_status import STATX_FIELDS, STATX_SIZE, FileStatus
 from ._locking import LockAttempt
-from ._op import Opcode
+from ._op import CallArguments, Opcode
 from ._runtime import quick_loop_key
 
 __all__ = ["Advice", "FileCalls"]
@@ -68,13 +68,13 @@ class FileCalls(FileOrder):
             ClosedFileError: the file is closed.
         """
         account = self._accounts.get(quick_loop_key()) or self._account()
-        call = self._describe(
-            Opcode.STATX, flags=_AT_EMPTY_PATH, mode=STATX_FIELDS, result_size=STATX_SIZE
-        )
+        status = bytearray(STATX_SIZE)
+        arguments = CallArguments(flags=_AT_EMPTY_PATH, mode=STATX_FIELDS, result=status)
+        call = self._describe(Opcode.STATX, arguments)
         result = await account.complete(call.opcode, self._fd, call.pin)
         if result < 0:
             raise self._error(result)
-        return FileStatus.from_statx(call.result)
+        return FileStatus.from_statx(status)
 
     # -- its size, and the room that it has
 
@@ -211,7 +211,8 @@ class FileCalls(FileOrder):
             message = f"there is no advice {advice!r}"
             raise ValueError(message)
         account = self._accounts.get(quick_loop_key()) or self._account()
-        call = self._describe(Opcode.FADVISE, flags=number, offset=off, length=length)
+        arguments = CallArguments(flags=number, offset=off, length=length)
+        call = self._describe(Opcode.FADVISE, arguments)
         result = await account.complete(call.opcode, self._fd, call.pin)
         if result < 0:
             raise self._error(result)
@@ -258,13 +259,13 @@ class FileCalls(FileOrder):
             changing = await target._account_for_change()
             account = self._accounts.get(quick_loop_key()) or self._account()
             size = min(length - copied, _COPY_MAX)
-            call = self._describe(
-                Opcode.COPY_RANGE,
+            arguments = CallArguments(
                 offset=source_off + copied,
                 second_offset=target_off + copied,
                 length=size,
                 second_fd=target._fd,
             )
+            call = self._describe(Opcode.COPY_RANGE, arguments)
             joint = JointAccount(account.proactor, [account, changing])
             result = await joint.complete(call.opcode, self._fd, call.pin, size)
             if result < 0:
@@ -309,10 +310,10 @@ class FileCalls(FileOrder):
         while True:
             account = self._accounts.get(quick_loop_key()) or self._account()
             lock, unlock = (
-                self._describe(Opcode.LOCK, flags=flags, offset=off, length=length)
+                self._describe(Opcode.LOCK, CallArguments(flags=flags, offset=off, length=length))
                 for flags in (kind, _UNLOCK)
             )
-            attempt = LockAttempt(account, self._fd, lock[:2], unlock[:2])
+            attempt = LockAttempt(account, self._fd, lock, unlock)
             result = await attempt.result()
             if result == 0:
                 return
@@ -331,7 +332,8 @@ class FileCalls(FileOrder):
         """
         off, length = checked_range(off, length, empty=True)
         account = self._accounts.get(quick_loop_key()) or self._account()
-        call = self._describe(Opcode.LOCK, flags=_UNLOCK, offset=off, length=length)
+        arguments = CallArguments(flags=_UNLOCK, offset=off, length=length)
+        call = self._describe(Opcode.LOCK, arguments)
         result = await account.complete(call.opcode, self._fd, call.pin)
         if result < 0:
             raise self._error(result)
@@ -349,7 +351,8 @@ class FileCalls(FileOrder):
     ) -> None:
         """Perform a call that changes the file; `details`: what to say to a result."""
         account = await self._account_for_change()
-        call = self._describe(opcode, flags=flags, offset=offset, length=length)
+        arguments = CallArguments(flags=flags, offset=offset, length=length)
+        call = self._describe(opcode, arguments)
         result = await account.complete(call.opcode, self._fd, call.pin)
         if result < 0:
             raise self._error(result, detail=(details or {}).get(result, ""))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ._account import Account
 from ._arguments import checked_path, checked_permissions
 from ._errors import os_error
-from ._op import Opcode
+from ._op import CallArguments, Opcode
 from ._opening import open_directory
 from ._runtime import lease
 
@@ -206,7 +206,7 @@ async def _change(  # noqa: PLR0913  what the calls have between them
     driver: DriverChoice | None,
     opcode: Opcode,
     path: bytes,
-    second_path: bytes = b"\0",
+    second_path: bytes = b"",
     *,
     flags: int = 0,
     mode: int = 0,
@@ -215,9 +215,8 @@ async def _change(  # noqa: PLR0913  what the calls have between them
     leased = lease(driver)
     try:
         account = Account(leased.proactor(), path.removesuffix(b"\0"))
-        call = leased.driver.call(
-            opcode, path=path, second_path=second_path, flags=flags, mode=mode
-        )
+        arguments = CallArguments(path, second_path, flags=flags, mode=mode)
+        call = leased.driver.call(opcode, arguments)
         return await account.complete(call.opcode, -1, call.pin)
     finally:
         leased.release()

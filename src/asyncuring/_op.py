@@ -7,7 +7,7 @@ flight (its token is a key there), or done (its waiter has the result).
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -18,6 +18,7 @@ __all__ = [
     "SIDE_MASK",
     "BufferCount",
     "Bundle",
+    "CallArguments",
     "Op",
     "Opcode",
     "Waiter",
@@ -80,6 +81,25 @@ Op: TypeAlias = tuple[Waiter, Any, Any, int, int, int, int, Any, int]
   target for a CANCEL.
 * origin: since when it has waited, and its class (see `_flows.Flow`).
 """
+
+
+class CallArguments(NamedTuple):
+    """What a call takes besides a file or directory; which takes what, boundary.h says.
+
+    path, second_path: they end with a NUL byte, if there is one.
+    result: what it fills besides giving its result.
+    """
+
+    path: bytes = b"\0"
+    second_path: bytes = b""
+    flags: int = 0
+    mode: int = 0
+    resolve: int = 0
+    offset: int = 0
+    second_offset: int = 0
+    length: int = 0
+    second_fd: int = -1
+    result: bytes | bytearray = b""
 
 
 class BufferCount(int):

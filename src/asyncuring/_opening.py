@@ -11,7 +11,7 @@ from ._appending import AppendingFile
 from ._arguments import checked_path, checked_permissions
 from ._errors import os_error
 from ._file import UringFile
-from ._op import Opcode
+from ._op import CallArguments, Opcode
 from ._runtime import DriverChoice, LeasedDriver, lease
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Opening(Account):
 async def _open(leased: LeasedDriver, path: bytes, flags: int, permissions: int) -> int:
     account = Opening(leased.proactor(), path)
     mode = permissions if flags & os.O_CREAT else 0  # openat2(2) takes none otherwise
-    call = leased.driver.call(Opcode.OPEN, path=path, flags=flags, mode=mode)
+    call = leased.driver.call(Opcode.OPEN, CallArguments(path, flags=flags, mode=mode))
     waiter = account.new_waiter()
     try:
         account.perform(waiter, call.opcode, -1, call.pin)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ._account import Account
 from ._arguments import byte_view, checked_path, checked_permissions
 from ._errors import os_error
-from ._op import Opcode
+from ._op import CallArguments, Opcode
 from ._opening import DIRECTORY_FLAGS, Opening
 from ._runtime import lease, note_opened
 
@@ -107,7 +107,7 @@ class _Replacing(Account):
         self._opening: Opening | None = None  # under way
         self._temporary = _PREFIX.encode() + secrets.token_hex(8).encode() + b"\0"
         self._temporary_exists = False
-        self._removal = self._driver.call(Opcode.UNLINK, path=self._temporary)
+        self._removal = self._driver.call(Opcode.UNLINK, CallArguments(self._temporary))
 
     async def run(self, directory: bytes, last: bytes, view: memoryview, permissions: int) -> None:
         """Do it, or undo it."""
@@ -132,15 +132,15 @@ class _Replacing(Account):
         await self._write_all(fd, view)
         await self._do(Opcode.FDATASYNC, fd)
         await self._close(fd)
-        call = self._driver.call(
-            Opcode.RENAME, path=self._temporary, second_path=last, second_fd=directory_fd
-        )
+        names = CallArguments(self._temporary, last, second_fd=directory_fd)
+        call = self._driver.call(Opcode.RENAME, names)
         await self._do(call.opcode, directory_fd, call.pin)
         self._temporary_exists = False
         await self._do(Opcode.FSYNC, directory_fd)
 
     async def _open(self, directory_fd: int, path: bytes, flags: int, permissions: int) -> int:
-        call = self._driver.call(Opcode.OPEN, path=path, flags=flags, mode=permissions)
+        arguments = CallArguments(path, flags=flags, mode=permissions)
+        call = self._driver.call(Opcode.OPEN, arguments)
         opening = self._opening = Opening(self.proactor, path)
         waiter = opening.new_waiter()
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from asyncuring._op import Op
+    from asyncuring._op import CallArguments, Op
 
     from .blocks import Call, StepOp
     from .tallies import Tally
@@ -137,26 +137,8 @@ class Driver(Protocol):
         """Export `buffer` until the pin is dropped; len(pin) is its size in bytes."""
         ...
 
-    def call(  # noqa: PLR0913  as many as the calls of a file system have between them
-        self,
-        opcode: int,
-        *,
-        path: bytes = b"\0",
-        second_path: bytes = b"\0",
-        flags: int = 0,
-        mode: int = 0,
-        resolve: int = 0,
-        offset: int = 0,
-        second_offset: int = 0,
-        length: int = 0,
-        second_fd: int = -1,
-        result_size: int = 0,
-    ) -> Call:
-        """Describe an op from `Opcode.STATX` on, or an OPEN; boundary.h says what each takes.
-
-        Paths end with a NUL byte.
-
-        result_size: how many bytes it fills besides giving its result.
+    def call(self, opcode: int, arguments: CallArguments, /) -> Call:
+        """Describe an op from `Opcode.STATX` on, or an OPEN.
 
         Raises:
             OSError: the kernel's ring does not have it, and no thread for it can be started.

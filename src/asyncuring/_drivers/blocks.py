@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from asyncuring._op import CallArguments
+
 __all__ = [
     "Block",
     "Call",
@@ -42,12 +44,10 @@ class Call(NamedTuple):
     Attributes:
         opcode: with the bits that name who carries it out.
         pin: of the block that describes it.
-        result: what it fills besides giving its result.
     """
 
     opcode: int
     pin: Any
-    result: bytearray
 
 
 class Block(bytearray):
@@ -79,15 +79,14 @@ class ChainMemory(NamedTuple):
         return [None if result == _NOT_RUN else result for result in results]
 
 
-def call_block(pins: Sequence[Any], addresses: Sequence[int], fields: Sequence[int]) -> Block:
+def call_block(arguments: CallArguments, pins: Sequence[Any], addresses: Sequence[int]) -> Block:
     """Describe a call: `struct asyncuring_call`.
 
-    pins: of paths and result, kept. addresses: of path, second path and result.
-    fields: flags, mode, resolve, offset, second offset, length, second fd.
+    pins, addresses: of path, second path and result; None and 0 where there is none.
     """
     path, second_path, result = addresses
-    *numbers, second_fd = fields
-    block = Block(_CALL.pack(path, second_path, *numbers, result, second_fd, 0))
+    numbers = arguments[2:8]  # flags to length
+    block = Block(_CALL.pack(path, second_path, *numbers, result, arguments.second_fd, 0))
     block.kept = tuple(pins)
     return block
 

@@ -22,7 +22,7 @@ from .tallies import Tally, read_tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from asyncuring._op import Op
+    from asyncuring._op import CallArguments, Op
 
     from . import Clock
 
@@ -145,31 +145,16 @@ class NativeDriver:
         # By port, for ports are used again: a late cancel must not hit the next user's op.
         self._tokens: dict[int, Iterator[int]] = {}
 
-    def call(  # noqa: PLR0913  see there
-        self,
-        opcode: int,
-        *,
-        path: bytes = b"\0",
-        second_path: bytes = b"\0",
-        flags: int = 0,
-        mode: int = 0,
-        resolve: int = 0,
-        offset: int = 0,
-        second_offset: int = 0,
-        length: int = 0,
-        second_fd: int = -1,
-        result_size: int = 0,
-    ) -> Call:
+    def call(self, opcode: int, arguments: CallArguments, /) -> Call:
         """See `Driver.call`."""
-        result = bytearray(result_size)
-        pins = [self.pin(memory, False) for memory in (path, second_path, result)]
-        addresses = [_address(pin) for pin in pins]
-        fields = (flags, mode, resolve, offset, second_offset, length, second_fd)
-        pin = self.pin(call_block(pins, addresses, fields), False)
+        memories = arguments.path, arguments.second_path, arguments.result
+        pins = [self.pin(memory, False) if memory else None for memory in memories]
+        addresses = [0 if pin is None else _address(pin) for pin in pins]
+        pin = self.pin(call_block(arguments, pins, addresses), False)
         number = _call_opcode(_address(self._driver), opcode, _address(pin))
         if number < 0:
             raise OSError(-number, os.strerror(-number))
-        return Call(number, pin, result)
+        return Call(number, pin)
 
     def vectors(self, pins: Sequence[Any], /) -> Any:
         """See `Driver.vectors`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from asyncuring._op import FLAGS_SHIFT, OPCODE_MASK, Opcode
 
@@ -16,11 +16,11 @@ from .native import memory_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from asyncuring._op import Op
+    from asyncuring._op import CallArguments, Op
 
     from .blocks import StepOp
 
-__all__ = ["CallArguments", "Request", "StepsUnderWay", "request_of", "step_request"]
+__all__ = ["Request", "StepsUnderWay", "request_of", "step_request"]
 
 # As devices call them: who reads or writes one buffer or many does the same.
 _NAMES = {int(opcode): opcode.name.lower() for opcode in Opcode}
@@ -28,21 +28,6 @@ _NAMES[Opcode.READV], _NAMES[Opcode.WRITEV] = "read", "write"
 
 _TRANSFERS = {Opcode.READ, Opcode.WRITE, Opcode.READV, Opcode.WRITEV}
 _VECTORED = {Opcode.READV, Opcode.WRITEV}
-
-
-class CallArguments(NamedTuple):
-    """`asyncuring_call` of boundary.h, as an object; paths without the NUL byte at their end."""
-
-    path: bytes
-    second_path: bytes
-    flags: int
-    mode: int
-    resolve: int
-    offset: int
-    second_offset: int
-    length: int
-    second_fd: int
-    result: bytearray
 
 
 @dataclass(eq=False)
@@ -55,7 +40,7 @@ class Request:
         buffers: of reads and writes.
         offset, length: of reads and writes; of calls what boundary.h says.
         flags: RWF_* of reads and writes; of calls what boundary.h says.
-        call: what else a call takes.
+        call: what else a call takes; its paths without the NUL byte at their end.
         note: the device's own.
     """
 

@@ -14,11 +14,13 @@ from . import Counters
 from .blocks import Call
 from .counting import Counting
 from .native import direct_alignment, pin_buffer
-from .requests import CallArguments, StepsUnderWay
+from .requests import StepsUnderWay
 from .simulated_port import SimulatedPort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from asyncuring._op import CallArguments
 
     from . import Clock
     from .blocks import StepOp
@@ -45,26 +47,10 @@ class SimulatedDriver:
         self._ports: list[SimulatedPort] = []
         self._rings_before = 0  # of ports that were detached
 
-    def call(  # noqa: PLR0913  see there
-        self,
-        opcode: int,
-        *,
-        path: bytes = b"\0",
-        second_path: bytes = b"\0",
-        flags: int = 0,
-        mode: int = 0,
-        resolve: int = 0,
-        offset: int = 0,
-        second_offset: int = 0,
-        length: int = 0,
-        second_fd: int = -1,
-        result_size: int = 0,
-    ) -> Call:
+    def call(self, opcode: int, arguments: CallArguments, /) -> Call:
         """See `Driver.call`."""
-        result = bytearray(result_size)
-        paths = path.removesuffix(b"\0"), second_path.removesuffix(b"\0")
-        numbers = flags, mode, resolve, offset, second_offset, length, second_fd
-        return Call(opcode, CallArguments(*paths, *numbers, result), result)
+        paths = [path.removesuffix(b"\0") for path in arguments[:2]]
+        return Call(opcode, arguments._replace(path=paths[0], second_path=paths[1]))
 
     def vectors(self, pins: Sequence[Any], /) -> Any:
         """See `Driver.vectors`."""
