@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncuring
 from asyncuring import open_file
 from asyncuring._runtime import DEPTH
-from tests.running import Task, fill_stream, until, until_in_flight
+from tests.running import Task, checkpoints, fill_stream, until, until_in_backlog, until_in_flight
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -70,3 +70,18 @@ async def no_depth_left(fifo: Path, driver: DriverName) -> AsyncIterator[None]:
         finally:
             for read in reads:
                 read.cancel()
+
+
+async def committing(
+    append: AsyncFunction[int], first: bytes | bytearray, *others: bytes | bytearray
+) -> list[Task[int]]:
+    """Append to a `GroupCommit` where no depth is left, and return the tasks.
+
+    The first record is in the commit that is under way then, the others wait behind it, in order.
+    """
+    tasks = [Task.start(append, first)]
+    await until_in_backlog(1)
+    for record in others:
+        tasks.append(Task.start(append, record))
+        await checkpoints(3)
+    return tasks

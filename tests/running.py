@@ -106,6 +106,11 @@ async def until_in_flight(count: int) -> None:
     await until(all_there)
 
 
+async def until_in_backlog(count: int) -> None:
+    """Wait until `count` ops wait for depth, or for their class's turn."""
+    await until(lambda: asyncuring.statistics().backlog == count)
+
+
 class CancelledTaskError(Exception):
     """Raised by `Task.join` if the task ended because it was cancelled."""
 

@@ -20,7 +20,7 @@ from tests.running import (
     checkpoint,
     forget,
     is_pinned,
-    until,
+    until_in_backlog,
     until_in_flight,
 )
 
@@ -116,7 +116,7 @@ def test_an_await_that_is_cancelled_ends_when_all_buffers_are_free(
         async with await open_file(fifo, "r+", driver=driver) as uring_file:
             bufs = [bytearray(8) for _ in range(DEPTH + 10)]
             read = Task.start(uring_file.read_many_at, [(buf, 0) for buf in bufs])
-            await until(lambda: asyncuring.statistics().backlog == 10)
+            await until_in_backlog(10)
             while not read.done:
                 read.cancel()
                 await checkpoint()
@@ -209,9 +209,9 @@ def test_batches_and_reads_share_the_backlog(run: Run, driver: DriverName, fifo:
             first = Task.start(uring_file.read_many_at, [(bytearray(1), 0) for _ in range(DEPTH)])
             await until_in_flight(DEPTH)
             second = Task.start(uring_file.read_at, bytearray(1), 0)
-            await until(lambda: asyncuring.statistics().backlog == 1)
+            await until_in_backlog(1)
             third = Task.start(uring_file.read_many_at, [(bytearray(1), 0) for _ in range(3)])
-            await until(lambda: asyncuring.statistics().backlog == 4)
+            await until_in_backlog(4)
             os.write(uring_file.fileno(), bytes(DEPTH + 4))
             assert await first.join() == [1] * DEPTH
             assert await second.join() == 1

@@ -17,7 +17,14 @@ import asyncuring
 from asyncuring import BufferPool, open_file
 from asyncuring._memory import Memory
 from tests.held import in_flight
-from tests.running import CancelledTaskError, Task, checkpoint, until, until_in_flight
+from tests.running import (
+    CancelledTaskError,
+    Task,
+    checkpoint,
+    until,
+    until_in_backlog,
+    until_in_flight,
+)
 from tests.scripts import output_of
 from tests.test_buffers import counts, is_released
 
@@ -138,7 +145,7 @@ def test_a_buffer_that_waits_in_the_backlog_is_withheld(
                 await until_in_flight(256)
                 view = await pool.acquire()
                 read = Task.start(stream.read_at, view, 0)
-                await until(lambda: asyncuring.statistics().backlog == 1)
+                await until_in_backlog(1)
                 pool.give_back(view)
                 assert pool.statistics().withheld == 1
                 os.write(stream.fileno(), bytes(257))

@@ -19,6 +19,7 @@ from tests.running import (
     in_trio,
     is_pinned,
     until,
+    until_in_backlog,
 )
 from tests.test_locks import lock_seen_by_others, opened_twice
 
@@ -57,7 +58,7 @@ def test_what_waits_ends_at_once_and_is_never_done(
             no_depth_left(fifo, driver),
         ):
             waiting = [Task.start(call, uring_file, buf) for call in CALLS.values()]
-            await until(lambda: asyncuring.statistics().backlog == len(CALLS))
+            await until_in_backlog(len(CALLS))
             for task in waiting:
                 task.cancel()
             for task in waiting:

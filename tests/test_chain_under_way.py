@@ -19,6 +19,7 @@ from tests.running import (
     in_trio,
     is_pinned,
     until,
+    until_in_backlog,
     until_in_flight,
 )
 from tests.test_chain import Record, perform, states
@@ -132,7 +133,7 @@ def test_a_chain_that_never_began_is_cancelled_at_once(
             chain, task = start_chain(
                 uring_file, lambda chain: [chain.read_at(buf, 0), chain.fsync()]
             )
-            await until(lambda: asyncuring.statistics().backlog == 1)
+            await until_in_backlog(1)
             task.cancel()
             await checkpoints(4)
             assert task.done

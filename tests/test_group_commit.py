@@ -20,7 +20,7 @@ import asyncuring
 from asyncuring import ClosedFileError, GroupCommit, UringFile, open_file
 from asyncuring._io_class import IoClass
 from asyncuring._runtime import DEPTH
-from tests.held import begin_closing, no_depth_left
+from tests.held import begin_closing, committing, no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
@@ -31,7 +31,7 @@ from tests.running import (
     in_trio,
     is_pinned,
     start,
-    until,
+    until_in_backlog,
     until_in_flight,
 )
 
@@ -47,16 +47,6 @@ GROUP_BYTES = 1024 * 1024
 
 # man 2 write, NOTES
 TRANSFER_MAX = 2_147_479_552
-
-
-async def committing(log: GroupCommit, *records: bytes | bytearray) -> list[Task[int]]:
-    """Append; the first is in the commit that is under way then, the others wait behind it."""
-    tasks = [Task.start(log.append, records[0])]
-    await until(lambda: asyncuring.statistics().backlog == 1)
-    for record in records[1:]:
-        tasks.append(Task.start(log.append, record))
-        await checkpoints(3)
-    return tasks
 
 
 async def ends(task: Task[int]) -> Any:
@@ -111,7 +101,7 @@ def test_what_comes_while_a_commit_is_under_way_is_the_next_group(
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
             async with no_depth_left(fifo, driver):
-                tasks = await committing(log, b"first", b"second", b"", b"fourth")
+                tasks = await committing(log.append, b"first", b"second", b"", b"fourth")
                 assert asyncuring.statistics().backlog == 1
                 assert log.statistics.groups == 0
             assert [await task.join() for task in tasks] == [0, 5, 11, 11]
@@ -128,7 +118,7 @@ def test_a_group_has_its_limits(run: Run, driver: DriverName, fifo: Path, tmp_pa
             log = GroupCommit(uring_file, 0)
             large, half = bytes(3 * GROUP_BYTES), bytes(GROUP_BYTES // 2 + 1)
             async with no_depth_left(fifo, driver):
-                tasks = await committing(log, b"!", large, half, half)
+                tasks = await committing(log.append, b"!", large, half, half)
                 tasks += [Task.start(log.append, b".") for _ in range(RECORDS_MAX + 1)]
                 await checkpoint()
             for task in tasks:
@@ -152,7 +142,7 @@ def test_a_failure_fails_the_group_and_ends_the_log(
             log = GroupCommit(uring_file, 0)
             async with no_depth_left(fifo, driver):
                 tasks = [Task.start(log.append, b"record") for _ in range(3)]
-                await until(lambda: asyncuring.statistics().backlog == 1)
+                await until_in_backlog(1)
                 later = await start(log.append, b"behind")
             errors = [await ends(task) for task in (*tasks, later)]
             with pytest.raises(OSError, match="earlier commit of the log failed") as caught:
@@ -200,7 +190,7 @@ def test_a_record_that_waits_is_cancelled_at_once_and_left_out(
             log = GroupCommit(uring_file, 0)
             record = bytearray(b"left out")
             async with no_depth_left(fifo, driver):
-                first, cancelled, last = await committing(log, b"first", record, b"last")
+                first, cancelled, last = await committing(log.append, b"first", record, b"last")
                 assert is_pinned(record)
                 cancelled.cancel()
                 await checkpoints(3)
@@ -222,7 +212,7 @@ def test_cancelling_whoever_began_a_commit_does_not_end_it(
             records = [bytearray(b"1"), bytearray(b"2"), bytearray(b"3")]
             async with no_depth_left(fifo, driver):
                 tasks = [Task.start(log.append, record) for record in records]
-                await until(lambda: asyncuring.statistics().backlog == 1)
+                await until_in_backlog(1)
                 tasks[0].cancel()
                 tasks[1].cancel()
                 for _ in range(3):
@@ -254,7 +244,7 @@ def test_a_destroyed_task_leaves_its_group_alone(
             async with no_depth_left(fifo, driver):
                 appending = log.append(record)
                 appending.send(None)
-                (other,) = await committing(log, b"2")
+                (other,) = await committing(log.append, b"2")
                 appending.close()
                 assert is_pinned(record)
                 waiting = log.append(b"never")
@@ -278,7 +268,7 @@ def test_closing_waits_for_all_records(
         uring_file = await open_file(tmp_path / "log", "w+", driver=driver)
         log = GroupCommit(uring_file, 0)
         async with no_depth_left(fifo, driver):
-            tasks = await committing(log, b"1", b"2", b"3")
+            tasks = await committing(log.append, b"1", b"2", b"3")
             closing = await begin_closing(uring_file)
             with pytest.raises(ClosedFileError):
                 await log.append(b"4")
@@ -299,7 +289,7 @@ def test_a_barrier_waits_for_records_and_holds_others(
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
             async with no_depth_left(fifo, driver):
-                before = await committing(log, b"1", b"2")
+                before = await committing(log.append, b"1", b"2")
                 barrier = Task.start(uring_file.barrier)
                 await checkpoints(3)
                 behind = await start(log.append, b"3")
@@ -373,7 +363,7 @@ def test_a_loop_that_is_gone_ends_the_log(driver: DriverName, fifo: Path, tmp_pa
         log = GroupCommit(uring_file, 0)
         left.extend(Task.start(stream.read_at, bytearray(1), 0) for _ in range(DEPTH))
         await until_in_flight(DEPTH)
-        left.extend(await committing(log, b"1", b"2"))
+        left.extend(await committing(log.append, b"1", b"2"))
         return stream, uring_file
 
     async def close(files: tuple[UringFile, UringFile]) -> None:

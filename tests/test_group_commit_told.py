@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import asyncuring
 from asyncuring import GroupCommit, open_file
-from tests.held import no_depth_left
-from tests.running import CancelledTaskError, Task, checkpoints, gather, in_trio, start, until
+from tests.held import committing, no_depth_left
+from tests.running import (
+    CancelledTaskError,
+    gather,
+    in_trio,
+    start,
+    until,
+    until_in_backlog,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,10 +59,9 @@ def test_a_cancelled_task_leaves_no_doubt(
         async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
             log = GroupCommit(uring_file, 0)
             async with no_depth_left(fifo, driver):
-                under_way = Task.start(append, log, b"under way")
-                await until(lambda: asyncuring.statistics().backlog == 1)
-                waiting = Task.start(append, log, b"waiting")
-                await checkpoints(3)
+                under_way, waiting = await committing(
+                    partial(append, log), b"under way", b"waiting"
+                )
                 for task in (under_way, waiting):
                     task.cancel()
                 with pytest.raises(CancelledTaskError):
@@ -115,7 +120,7 @@ def test_it_is_told_when_the_task_is_gone(driver: DriverName, fifo: Path, tmp_pa
             async with no_depth_left(fifo, driver):
                 appending = log.append(b"record", on_durable=told.append)
                 appending.send(None)
-                await until(lambda: asyncuring.statistics().backlog == 1)
+                await until_in_backlog(1)
                 appending.close()
                 assert told == []
             await until(lambda: told)

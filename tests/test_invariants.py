@@ -39,6 +39,7 @@ from tests.running import (
     gather,
     is_pinned,
     until,
+    until_in_backlog,
     until_in_flight,
 )
 from tests.scripts import output_of
@@ -104,7 +105,7 @@ def test_invariant_02_an_op_is_in_exactly_one_place(
 
             proactor = the_proactor(driver)
             tasks = [Task.start(read, number) for number in range(asked)]
-            await until(lambda: asyncuring.statistics().backlog == 50)
+            await until_in_backlog(50)
             os.write(uring_file.fileno(), bytes(asked))
             account = next(iter(uring_file._accounts.values()))
             while not all(task.done for task in tasks):
@@ -155,7 +156,7 @@ def test_invariant_04_an_fd_is_never_closed_while_an_op_names_it(
         uring_file = await open_file(fifo, "r+", driver=driver, cached_reads="ring")
         fd = uring_file.fileno()
         reads = [Task.start(uring_file.read_at, bytearray(1), 0) for _ in range(DEPTH + 5)]
-        await until(lambda: asyncuring.statistics().backlog == 5)
+        await until_in_backlog(5)
         closing = await begin_closing(uring_file)
         os.write(fd, bytes(DEPTH + 5))
         while not all(read.done for read in reads):

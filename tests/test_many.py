@@ -20,7 +20,7 @@ from tests.running import (
     checkpoints,
     gather,
     is_pinned,
-    until,
+    until_in_backlog,
     until_in_flight,
 )
 
@@ -82,12 +82,12 @@ def test_the_backlog_is_served_first_in_first_out(run: Run, driver: DriverName, 
             await until_in_flight(DEPTH)
             for buf in bufs[DEPTH:]:  # one by one: trio starts tasks in any order
                 reads.append(Task.start(uring_file.read_at, buf, 0))
-                await until(lambda: asyncuring.statistics().backlog == len(reads) - DEPTH)
+                await until_in_backlog(len(reads) - DEPTH)
             # One that finishes lets one begin: of those that waited, the first.
             reads[5].cancel()
             with pytest.raises(CancelledTaskError):
                 await reads[5].join()
-            await until(lambda: asyncuring.statistics().backlog == 2)
+            await until_in_backlog(2)
             submitted = asyncuring.statistics().ops_submitted
             for waiting in (reads[DEPTH + 1], reads[DEPTH + 2]):
                 waiting.cancel()
@@ -137,7 +137,7 @@ def test_an_op_that_waits_in_the_backlog_is_cancelled_at_once(
         ):
             buf = bytearray(1)
             waiting = Task.start(uring_file.read_at, buf, 0)
-            await until(lambda: asyncuring.statistics().backlog == 1)
+            await until_in_backlog(1)
             waiting.cancel()
             # It never began, so nobody needs to be asked: the loop alone ends it.
             await checkpoints(3)
@@ -153,7 +153,7 @@ def test_more_cancels_than_threads_or_batches(run: Run, driver: DriverName, fifo
         async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as uring_file:
             bufs = [bytearray(1) for _ in range(2 * DEPTH)]
             reads = [Task.start(uring_file.read_at, buf, 0) for buf in bufs]
-            await until(lambda: asyncuring.statistics().backlog == DEPTH)
+            await until_in_backlog(DEPTH)
             for read in reads:
                 read.cancel()
             for read in reads:

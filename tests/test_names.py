@@ -14,7 +14,7 @@ import asyncuring
 from asyncuring import open_file
 from tests.conftest import PATTERN
 from tests.held import no_depth_left
-from tests.running import CancelledTaskError, Task, gather, until
+from tests.running import CancelledTaskError, Task, gather, until_in_backlog
 from tests.scripts import output_of
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def test_a_call_cancelled_in_the_backlog_changes_nothing(
     async def main() -> None:
         async with no_depth_left(fifo, driver):
             unlink = Task.start(_unlink)
-            await until(lambda: asyncuring.statistics().backlog == 1)
+            await until_in_backlog(1)
             unlink.cancel()
             with pytest.raises(CancelledTaskError):
                 await unlink.join()

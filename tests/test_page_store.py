@@ -23,7 +23,7 @@ from tests.running import (
     gather,
     run_asyncio,
     start,
-    until,
+    until_in_backlog,
 )
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def test_what_is_in_memory_is_what_a_crash_leaves_though_the_task_was_cancelled(
         async with await PageStore.open(tmp_path / "s", driver=driver) as store:
             async with no_depth_left(fifo, driver):
                 committing = Task.start(fill, store, 0, 3, 1)
-                await until(lambda: asyncuring.statistics().backlog == 1)  # its group is begun
+                await until_in_backlog(1)  # its group is begun
                 committing.cancel()
             with suppress(CancelledTaskError):
                 await committing.join()

@@ -14,7 +14,14 @@ import asyncuring
 from asyncuring import open_file
 from asyncuring._runtime import DEPTH
 from tests.held import in_flight
-from tests.running import CancelledTaskError, Task, run_asyncio, until, until_in_flight
+from tests.running import (
+    CancelledTaskError,
+    Task,
+    run_asyncio,
+    until,
+    until_in_backlog,
+    until_in_flight,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,7 +144,7 @@ def test_waiting_for_depth_is_time_in_the_backlog(run: Run, driver: DriverName, 
             first = Task.start(uring_file.read_many_at, many)
             await until_in_flight(DEPTH)
             second = Task.start(uring_file.read_at, bytearray(1), 0)
-            await until(lambda: asyncuring.statistics().backlog == 1)
+            await until_in_backlog(1)
             begun = time.monotonic()
             found = operations()["read"]
             assert (found.count, found.in_flight, found.backlog) == (0, DEPTH, 1)

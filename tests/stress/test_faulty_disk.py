@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import asyncuring
 from asyncuring import open_file
 from asyncuring._runtime import DEPTH
 from tests.held import begin_closing
-from tests.running import CancelledTaskError, Task, checkpoints, gather, until, until_in_flight
+from tests.running import (
+    CancelledTaskError,
+    Task,
+    checkpoints,
+    gather,
+    until,
+    until_in_backlog,
+    until_in_flight,
+)
 from tests.stress.faulty import FaultySystem, faulty_system
 
 if TYPE_CHECKING:
@@ -248,7 +255,7 @@ def test_cancelling_what_stalls_ends_when_the_kernel_lets_go_and_the_backlog_at_
             held = [Task.start(sick.read_at, bytearray(BLOCK), 0) for _ in range(DEPTH)]
             await until_in_flight(DEPTH)
             waiting = [Task.start(sick.read_at, bytearray(BLOCK), 0) for _ in range(10)]
-            await until(lambda: asyncuring.statistics().backlog == 10)
+            await until_in_backlog(10)
             await disk.until(lambda: disk.counts()[0] > 0)
             for task in waiting:
                 task.cancel()
