@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import mmap
+import re
+import threading
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -168,10 +170,10 @@ def test_a_path_is_a_path(run: Run, path: Any) -> None:
     run(main)
 
 
-def test_an_unknown_driver_is_refused(run: Run, file: Path) -> None:
+@pytest.mark.parametrize("driver", ["magic", "", 1, threading.Lock])
+def test_an_unknown_driver_is_refused(run: Run, file: Path, driver: Any) -> None:
     async def main() -> None:
-        driver: Any = "magic"
-        with pytest.raises(ValueError, match="there is no driver 'magic'"):
+        with pytest.raises(ValueError, match=f"there is no driver {re.escape(repr(driver))}"):
             await open_file(file, driver=driver, cached_reads="ring")
 
     run(main)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from ._drivers.device import Device
+from ._drivers.device import is_device
 from ._drivers.fuse import is_fuse
 from ._drivers.native import (
     note_file,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from ._account import Account
     from ._drivers import Driver
+    from ._drivers.device import Device
 
     class Tenant(Protocol):
         """What holds a lease for longer than one operation: an open file."""
@@ -194,7 +195,7 @@ def lease(choice: DriverChoice | None, tenant: Tenant | None = None) -> LeasedDr
         DriverUnavailableError: the driver that was asked for by name cannot run here.
         ValueError: there is no driver of that name.
     """
-    if choice is not None and choice not in _STARTS and not isinstance(choice, Device):
+    if choice is not None and choice not in _STARTS and not is_device(choice):
         message = f"there is no driver {choice!r}; the drivers are {', '.join(map(repr, _STARTS))}"
         raise ValueError(message)
     sweep()

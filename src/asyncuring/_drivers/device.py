@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .requests import Request
 
-__all__ = ["Device"]
+__all__ = ["Device", "is_device"]
 
 
-@runtime_checkable
 class Device(Protocol):
     """What carries ops out, one at a time, and decides when. From any thread that runs a loop."""
 
@@ -47,3 +46,15 @@ class Device(Protocol):
     def unlisten(self, bell: Callable[[], object], /) -> None:
         """Call it no more."""
         ...
+
+
+_MEMBERS = [name for name in vars(Device) if not name.startswith("_")]
+
+
+def is_device(choice: object) -> bool:
+    """Whether `choice` has all that a device has.
+
+    isinstance would look up at each call what there is to have (Python 3.10 and 3.11: 10 us, and
+    this 0.6), which is felt where tests open files by the thousand.
+    """
+    return all(hasattr(choice, name) for name in _MEMBERS)
