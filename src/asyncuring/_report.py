@@ -151,7 +151,7 @@ def _limits() -> Iterator[Row]:
 
 def _sysctl(name: str) -> str:
     try:
-        return (Path("/proc/sys/kernel") / name).read_text(encoding="ascii").strip()
+        return (Path("/proc/sys/kernel") / name).read_bytes().decode().strip()
     except OSError:
         return "not there (Linux has it from 6.6 on)"
 

@@ -64,8 +64,8 @@ _CAUSES = {
 def _io_uring_disabled() -> int:
     """Return the sysctl kernel.io_uring_disabled (Linux 6.6; 0 before)."""
     try:
-        # Not "ascii": that is a module, and who has given up rights may not be able to load it.
-        return int(Path("/proc/sys/kernel/io_uring_disabled").read_text(encoding="utf-8"))
+        # No text: an encoding is a module, and who has given up rights may not be able to load it.
+        return int(Path("/proc/sys/kernel/io_uring_disabled").read_bytes())
     except (FileNotFoundError, PermissionError):
         return 0
 
