@@ -23,6 +23,7 @@ from tests.running import (
     until,
     until_in_flight,
 )
+from tests.scripts import output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -301,3 +302,28 @@ def test_tasks_of_one_batch_survive_the_interrupt_of_another(
     assert isinstance(tasks[0].exception(), KeyboardInterrupt)
     loop.run_until_complete(uring_file.aclose())
     loop.close()
+
+
+@pytest.mark.parametrize("loop_of", ["asyncio", "trio"])
+def test_a_loop_starts_where_nothing_can_be_imported_any_more(
+    driver: DriverName, file: Path, loop_of: str
+) -> None:
+    """As in a process that gave up its rights first; asyncuring was imported before trio, too."""
+    source = f"""
+    import {loop_of}
+
+    async def main():
+        async with await asyncuring.open_file(path, "r+", driver=driver) as uring_file:
+            buf = bytearray(4)
+            await uring_file.read_exactly_at(buf, 0)
+            await uring_file.write_all_at(buf, 4)
+            async with uring_file.chain() as chain:
+                chain.write_all_at(buf, 8)
+                chain.fdatasync()
+            print(bytes(buf), (await uring_file.stat()).size == os.path.getsize(path))
+
+    sys.meta_path.clear()
+    {loop_of}.run(main{"()" if loop_of == "asyncio" else ""})
+    """
+    assert output_of(source, driver, file) == f"{PATTERN[:4]!r} True\n"
+    assert file.read_bytes()[:12] == PATTERN[:4] * 3

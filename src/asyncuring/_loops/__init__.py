@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib.util import find_spec, module_from_spec
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ._asyncio import AsyncioLoop, quick_loop_key, running_asyncio_loop
 from ._closed import ClosedLoop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
-    from types import ModuleType
+    from importlib.abc import InspectLoader
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
 
     from asyncuring._op import Waiter
 
@@ -114,10 +116,17 @@ class Loop(Protocol):
         ...
 
 
+# Read already now, for when trio runs, the process may have given up the right to read our files.
+_trio_spec = cast("ModuleSpec", find_spec("._trio", __name__))
+_trio_code = cast("InspectLoader", _trio_spec.loader).get_code(_trio_spec.name)
+
+
 @cache
 def _trio_adapter() -> ModuleType:
     """Import our adapter of trio; only where the program has imported trio itself."""
-    return import_module("._trio", __name__)
+    adapter = sys.modules[_trio_spec.name] = module_from_spec(_trio_spec)
+    exec(cast("CodeType", _trio_code), vars(adapter))  # noqa: S102  our own
+    return adapter
 
 
 def _trio_key() -> Hashable | None:
