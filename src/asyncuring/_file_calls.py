@@ -15,7 +15,7 @@ from ._file_order import FileOrder
 from ._file_status import STATX_FIELDS, STATX_SIZE, FileStatus
 from ._locking import LockAttempt
 from ._op import CallArguments, Opcode
-from ._runtime import quick_loop_key
+from ._runtime import identity, quick_loop_key
 
 __all__ = ["Advice", "FileCalls"]
 
@@ -250,10 +250,9 @@ class FileCalls(FileOrder):
         if not isinstance(cast("object", target), FileCalls):
             message = f"the target must be an open UringFile, not {type(target).__name__}"
             raise TypeError(message)
-        ours, theirs = os.fstat(self.fileno()), os.fstat(target.fileno())
-        if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+        if identity(self.fileno()) == identity(target.fileno()):
             # One file, and a piece may lengthen what the next one copies from.
-            length = min(length, max(0, ours.st_size - source_off))
+            length = min(length, max(0, (await self.stat()).size - source_off))
         copied = 0
         while True:
             changing = await target._account_for_change()

@@ -16,7 +16,7 @@ from ._barrier import set_barrier
 from ._chain import Chain
 from ._handle import FileHandle
 from ._op import Opcode
-from ._runtime import running_loop_key
+from ._runtime import identity, running_loop_key
 
 __all__ = ["FileOrder"]
 
@@ -91,8 +91,8 @@ def _reach(fd: int, end: int) -> int:
 
     lseek(2) refuses what is beyond the largest file of its kind.
     """
-    mode = os.fstat(fd).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+    kind = identity(fd).kind
+    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
         return -1
     before = os.lseek(fd, 0, os.SEEK_CUR)
     try:

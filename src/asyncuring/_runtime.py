@@ -21,6 +21,7 @@ from weakref import WeakSet
 from ._drivers.device import is_device
 from ._drivers.fuse import is_fuse
 from ._drivers.native import (
+    identity,
     note_file,
     regions_after_fork,
     start_threads,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ._account import Account
-    from ._drivers import Driver
+    from ._drivers import Driver, Identity
     from ._drivers.device import Device
 
     class Tenant(Protocol):
@@ -59,6 +60,7 @@ __all__ = [
     "announce_pool",
     "call_in_loop",
     "for_each_driver",
+    "identity",
     "lease",
     "note_opened",
     "open_pools",
@@ -229,23 +231,23 @@ def _start(choice: DriverChoice, driver: Driver, reason: str) -> LeasedDriver:
     return leased
 
 
-def note_opened(fd: int, driver: Driver) -> os.stat_result | None:
+def note_opened(fd: int, driver: Driver) -> Identity | None:
     """Have the driver's rings know a file that was just opened, before an operation names it.
 
-    Returns its status if it is a regular one whose reads and writes keep nobody waiting who
+    Returns what it is if it is a regular one whose reads and writes keep nobody waiting who
     carries them out (`fuse.py`); None of any other, and without rings.
     """
     if driver.name not in _RINGS:
         return None
-    status = os.fstat(fd)  # just opened: no network file system asks its server again
-    if not stat.S_ISREG(status.st_mode):
+    found = identity(fd)
+    if not stat.S_ISREG(found.kind):
         note_file(fd, False)
         return None
-    slow = _is_fuse.get(status.st_dev)
+    slow = _is_fuse.get(found.device)
     if slow is None:
-        slow = _is_fuse[status.st_dev] = is_fuse(status.st_dev)
+        slow = _is_fuse[found.device] = is_fuse(found.device)
     note_file(fd, slow)
-    return None if slow else status
+    return None if slow else found
 
 
 def announce_pool(pool: Any) -> None:

@@ -49,10 +49,10 @@ class FileSides:
         self._writer = 0
         self._read_opcodes: Iterator[int] = repeat(_READ)
         self.write_opcodes = (_WRITE, 0, _WRITE, 0)
-        status = note_opened(fd, leased.driver)
-        if status is not None and not direct and leased.driver.side_threads:
-            self._device = status.st_dev
-            self._writer = 1 + hash((status.st_dev, status.st_ino)) % _WRITERS
+        found = note_opened(fd, leased.driver)
+        if found is not None and not direct and leased.driver.side_threads:
+            self._device = found.device
+            self._writer = 1 + hash((found.device, found.inode)) % _WRITERS
             self._read_opcodes = iter(())
 
     def write_ways(self, proactor: Proactor) -> Iterator[int]:

@@ -166,19 +166,17 @@ def test_an_open_and_a_close_that_fail_are_told_and_leave_nothing_behind(
     run: Run, driver: DriverName, disk: FaultySystem, note: Callable[..., None]
 ) -> None:
     async def main() -> None:
-        # With a ring we look at what was opened, and may be told of that, too.
-        for kind in ["open", "getattr"][: 1 if driver == "threads" else 2]:
-            disk.tell(f"fail {kind} sick 1 EIO")
-            opening = await outcome_of(open_file(disk.folder / "sick", "r+", driver=driver))
-            assert errno_of(opening) == errno.EIO
-            assert str(disk.folder / "sick") in str(opening)
+        disk.tell("fail open sick 1 EIO")
+        opening = await outcome_of(open_file(disk.folder / "sick", "r+", driver=driver))
+        assert errno_of(opening) == errno.EIO
+        assert str(disk.folder / "sick") in str(opening)
         disk.tell("fail flush sick 1 ENOSPC")
         sick = await open_file(disk.folder / "sick", "r+", driver=driver)
         assert errno_of(await outcome_of(sick.aclose())) == errno.ENOSPC
         assert sick.closed
 
     run(main)
-    note("EIO on open, ENOSPC on close", "3 files", "each told, with its path; no descriptor left")
+    note("EIO on open, ENOSPC on close", "2 files", "each told, with its path; no descriptor left")
 
 
 @pytest.mark.parametrize("kind", ["read", "write", "fsync"])
@@ -223,6 +221,35 @@ def test_others_go_on_while_one_file_stalls(  # noqa: PLR0913, PLR0917
         f"a {kind} that stalls",
         f"{2 * ROUNDS} writes and reads of two other files, a sync, a stat and an open of each",
         "all done while it stalled; it ended when it was let go",
+    )
+
+
+def test_others_go_on_while_nobody_can_look_what_a_file_is(
+    run: Run, driver: DriverName, disk: FaultySystem, tmp_path: Path, note: Callable[..., None]
+) -> None:
+    """Nothing but `stat` needs to, and a copy within a file; those wait alone."""
+
+    async def main() -> None:
+        async with await open_file(healthy_file(tmp_path), "r+", driver=driver) as healthy:
+            disk.tell("stall getattr sick")
+            async with await open_file(disk.folder / "sick", "r+", driver=driver) as sick:
+                await write_page_and_mark(sick.chain())
+                looking: list[Task[Any]] = [
+                    Task.start(sick.stat),
+                    Task.start(outcome_of, sick.copy_range(0, sick, BLOCK, BLOCK)),
+                ]
+                await disk.until_stalled(2)
+                await go_on(healthy, driver)
+                assert not any(task.done for task in looking)
+                disk.tell("release")
+                for task in looking:
+                    await task.join()
+
+    run(main)
+    note(
+        "a getattr that stalls",
+        f"an open, a chain, a stat, a copy; {ROUNDS} writes and reads of another file meanwhile",
+        "all done but the stat and the copy, which ended when they were let go",
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .blocks import Call, StepOp
     from .tallies import Tally
 
-__all__ = ["ChainResults", "Clock", "Counters", "Driver", "Port", "SlowOp"]
+__all__ = ["ChainResults", "Clock", "Counters", "Driver", "Identity", "Port", "SlowOp"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,19 @@ class SlowOp(NamedTuple):
     backlog: float
     kernel: float
     loop: float
+
+
+class Identity(NamedTuple):
+    """What does not change of an open file.
+
+    Attributes:
+        kind: as the functions of the module `stat` take it, without permissions.
+        device, inode: the same numbers are the same file; as `os.stat_result` has them.
+    """
+
+    kind: int
+    device: int
+    inode: int
 
 
 class Clock(Protocol):

@@ -14,7 +14,7 @@ from asyncuring._errors import DriverUnavailableError
 from asyncuring._histogram import log_linear_bounds
 from asyncuring._native._core import ffi, lib
 
-from . import Counters, SlowOp
+from . import Counters, Identity, SlowOp
 from .blocks import Call, ChainMemory, StepOp, call_block, chain_block, vector_block
 from .causes import NOT_BUILT, unavailable
 from .tallies import Tally, read_tally
@@ -32,6 +32,7 @@ __all__ = [
     "address_of",
     "direct_alignment",
     "enter_region",
+    "identity",
     "liburing_version",
     "memory_of",
     "note_file",
@@ -255,6 +256,19 @@ def direct_alignment(fd: int) -> tuple[int, int] | None:
     if lib.asyncuring_direct_alignment(fd, memory, offset) < 0:
         return None
     return memory[0], offset[0]
+
+
+def identity(fd: int) -> Identity:
+    """Look what an open file is; whoever has the file system is not asked, so nobody waits.
+
+    Raises:
+        OSError: as from statx(2).
+    """
+    numbers = ffi.new("uint64_t[3]")
+    error = lib.asyncuring_identity(fd, numbers)
+    if error < 0:
+        raise OSError(-error, os.strerror(-error))
+    return Identity(*numbers)
 
 
 # Memory that rings may register: (address, length) to an id, 0 if there is no room for it, and the

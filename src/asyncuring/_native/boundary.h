@@ -300,3 +300,8 @@ void asyncuring_regions_after_fork(void);
 /* statx(2) STATX_DIOALIGN (Linux 6.1): the alignment O_DIRECT wants of memory and of offsets and
  * lengths, in bytes. 0, or a negative errno; -EOPNOTSUPP if the file does not report one. */
 int asyncuring_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
+
+/* What does not change of an open file: st_mode's type, st_dev, st_ino. From what the kernel knows
+ * by then: a server, or FUSE's program, is not asked (statx(2), AT_STATX_DONT_SYNC; Linux 4.11),
+ * for it may take as long as it likes. 0, or a negative errno. */
+int asyncuring_identity(int fd, uint64_t identity[3]);

@@ -258,22 +258,3 @@ int64_t asyncuring_port_read_cached(asyncuring_port *port, int fd, uint64_t leng
     return -EOPNOTSUPP;
 #endif
 }
-
-int asyncuring_direct_alignment(int fd, uint32_t *memory, uint32_t *offset)
-{
-#if defined(__linux__) && defined(SYS_statx)
-    /* linux/stat.h before 6.1 lacks these, and struct statx is 256 bytes in every version. */
-    enum { WANT_DIOALIGN = 0x2000, EMPTY_PATH = 0x1000, MASK = 0, MEMORY = 38, OFFSET = 39 };
-    uint32_t words[64] = {0};
-    if (syscall(SYS_statx, fd, "", EMPTY_PATH, WANT_DIOALIGN, words) < 0)
-        return -errno;
-    if (!(words[MASK] & WANT_DIOALIGN) || words[OFFSET] == 0)
-        return -EOPNOTSUPP;
-    *memory = words[MEMORY];
-    *offset = words[OFFSET];
-    return 0;
-#else
-    (void)fd, (void)memory, (void)offset;
-    return -EOPNOTSUPP;
-#endif
-}
