@@ -33,6 +33,8 @@ from benchmark.thread_pool_log import ThreadPoolGroups
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from asyncuring import DriverChoice
+
 RESULTS = Path(__file__).parent / "results" / "page_store.csv"
 PAGES, CACHE_PAGES = 4000, 400
 TASKS = (1, 64)
@@ -116,7 +118,7 @@ async def measure(directory: str, repeats: int) -> dict[tuple[str, int], list[li
     found: dict[tuple[str, int], list[list[Figures]]] = {}
     stores = []
     for name, kind in STORES.items():
-        driver = None if name == "asyncuring" else "threads"
+        driver: DriverChoice | None = None if name == "asyncuring" else "threads"
         path = Path(directory) / name
         store = await kind.open(path, cache_pages=CACHE_PAGES, driver=driver)
         await asyncio.gather(*(store.write(number, b"page %d" % number) for number in range(PAGES)))

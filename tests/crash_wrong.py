@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from asyncuring import DriverChoice
+
 
 class OneByOne:
     """In the place of a `GroupCommit`: a write and a sync for each record. Right yet."""
@@ -86,11 +88,13 @@ class LogWithoutDirectory(WriteAheadLog):
     """Missing: the sync of the directory, after the log was created or renamed."""
 
     @staticmethod
-    async def _sync_directory(path: str | Path, driver: Any) -> None:
+    async def _sync_directory(path: str | Path, driver: DriverChoice | None) -> None:
         pass
 
     @classmethod
-    async def create(cls, path: str | Path, lsn: int, *, driver: Any = None) -> Self:
+    async def create(
+        cls, path: str | Path, lsn: int, *, driver: DriverChoice | None = None
+    ) -> Self:
         draft = f"{path}.new"
         async with await asyncuring.open_file(draft, "w+", driver=driver) as uring_file:
             await uring_file.write_all_at(header(lsn), 0)

@@ -27,7 +27,7 @@ import struct
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from page_cache import PAGE_SIZE, PAYLOAD_SIZE, Page, PageCache, decode, encode
 from write_ahead_log import WriteAheadLog
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from typing_extensions import Self
+
+    from asyncuring import DriverChoice
 
 PAGES_MAX = 1 << 30  # 8 TiB, which file systems admit: what is logged must find its place
 TRANSACTION_PAGES_MAX = 1024
@@ -90,7 +92,7 @@ class PageStore:
 
     log_class = WriteAheadLog
 
-    def __init__(self, path: str | Path, cache_pages: int, driver: Any) -> None:
+    def __init__(self, path: str | Path, cache_pages: int, driver: DriverChoice | None) -> None:
         """Use `open`."""
         self._path = Path(path).absolute()
         self._driver = driver
@@ -278,7 +280,9 @@ class PageStore:
     # -- opening and closing
 
     @classmethod
-    async def open(cls, path: str | Path, *, cache_pages: int = 4096, driver: Any = None) -> Self:
+    async def open(
+        cls, path: str | Path, *, cache_pages: int = 4096, driver: DriverChoice | None = None
+    ) -> Self:
         """Open a store, or create one, and recover what a crash has left.
 
         Waits while another process has it. One that was killed has it until the kernel is done with

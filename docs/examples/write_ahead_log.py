@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncuring
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Self
+
+    from asyncuring import DriverChoice
 
 HEADER = struct.Struct("<16sQI4x")  # magic, the LSN of the first record, checksum of both
 MAGIC = b"asyncuring log 1"
@@ -56,7 +58,7 @@ class WriteAheadLog:
         self._group = self._new_group(recovered[-1].end if recovered else HEADER.size)
 
     @classmethod
-    async def open(cls, path: str | Path, *, driver: Any = None) -> Self:
+    async def open(cls, path: str | Path, *, driver: DriverChoice | None = None) -> Self:
         """Open a log, or create it; cut off what a crash has torn.
 
         Waits while another process has the log. One that was killed has it until the kernel is done
@@ -94,7 +96,9 @@ class WriteAheadLog:
             raise
 
     @classmethod
-    async def create(cls, path: str | Path, lsn: int, *, driver: Any = None) -> Self:
+    async def create(
+        cls, path: str | Path, lsn: int, *, driver: DriverChoice | None = None
+    ) -> Self:
         """Put an empty log in the place of whatever is at `path`, at once and durably."""
         await asyncuring.replace_file(path, header(lsn), driver=driver)
         return await cls.open(path, driver=driver)
@@ -142,7 +146,7 @@ class WriteAheadLog:
         return asyncuring.GroupCommit(self.uring_file, end)
 
     @staticmethod
-    async def _sync_directory(path: str | Path, driver: Any) -> None:
+    async def _sync_directory(path: str | Path, driver: DriverChoice | None) -> None:
         await asyncuring.sync_directory(Path(path).parent, driver=driver)
 
 
