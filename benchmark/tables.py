@@ -44,10 +44,6 @@ ENGINES = {
     "null": "`null`",
 }
 
-BAR_COLUMNS = (
-    *("bar", "", "loop", "against", "clients"),
-    *("ratio", "wanted", "met?", "others, %", "CPython"),
-)
 
 SHOWN = [
     ("cached, asyncio", False, "asyncio", (1, 8, 64, 400)),
