@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from weakref import WeakSet
@@ -16,6 +16,8 @@ import pytest
 import asyncuring
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Self
 
 T = TypeVar("T")
@@ -194,6 +196,16 @@ def forget(task: asyncio.Task[Any] | Task[Any]) -> None:
     """Keep asyncio from complaining of a task that was pending when it was destroyed."""
     its: Any = task._task if isinstance(task, Task) else task
     its._log_destroy_pending = False
+
+
+@contextmanager
+def under_umask(umask: int) -> Iterator[None]:
+    """Let the process have another umask in the block."""
+    before = os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 async def start(function: AsyncFunction[T], *args: Any) -> Task[T]:

@@ -16,7 +16,7 @@ import pytest
 import asyncuring
 from asyncuring import BufferPool, open_file
 from asyncuring._memory import Memory
-from tests.held import in_flight
+from tests.held import in_flight, no_depth_left
 from tests.running import (
     CancelledTaskError,
     Task,
@@ -136,24 +136,20 @@ def test_buffers_of_one_vectored_read_are_withheld_until_the_completion(
 
 
 def test_a_buffer_that_waits_in_the_backlog_is_withheld(
-    run: Run, driver: DriverName, fifo: Path
+    run: Run, driver: DriverName, fifo: Path, file: Path
 ) -> None:
     async def main() -> None:
         with BufferPool(1, 1) as pool:
-            async with await open_file(fifo, "r+", driver=driver, cached_reads="ring") as stream:
-                others = [Task.start(stream.read_at, bytearray(1), 0) for _ in range(256)]
-                await until_in_flight(256)
+            async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
                 view = await pool.acquire()
-                read = Task.start(stream.read_at, view, 0)
-                await until_in_backlog(1)
-                pool.give_back(view)
-                assert pool.statistics().withheld == 1
-                os.write(stream.fileno(), bytes(257))
-                await read.join()
-                async with pool.lease() as view:
-                    pass
-                for other in others:
-                    await other.join()
+                async with no_depth_left(fifo, driver):
+                    read = Task.start(uring_file.read_at, view, 0)
+                    await until_in_backlog(1)
+                    pool.give_back(view)
+                    assert pool.statistics().withheld == 1
+                assert await read.join() == 1
+                async with pool.lease():
+                    assert pool.statistics().withheld == 0
 
     run(main)
 

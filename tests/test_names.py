@@ -14,7 +14,7 @@ import asyncuring
 from asyncuring import open_file
 from tests.conftest import PATTERN
 from tests.held import no_depth_left
-from tests.running import CancelledTaskError, Task, gather, until_in_backlog
+from tests.running import CancelledTaskError, Task, gather, under_umask, until_in_backlog
 from tests.scripts import output_of
 
 if TYPE_CHECKING:
@@ -231,11 +231,8 @@ def test_a_new_directory_has_its_permissions_less_the_umask(
         with pytest.raises(ValueError, match="permissions must be between 0 and 0o7777"):
             await asyncuring.mkdir(tmp_path / "never", permissions=0o10000, driver=driver)
 
-    before = os.umask(umask)
-    try:
+    with under_umask(umask):
         run(main)
-    finally:
-        os.umask(before)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == got
     assert tree_of(tmp_path) == {"new": None}
 

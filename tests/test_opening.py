@@ -14,6 +14,7 @@ import asyncuring
 from asyncuring import open_file
 from asyncuring._runtime import lease
 from tests.kernel import insists_on_alignment
+from tests.running import under_umask
 from tests.scripts import output_of
 
 if TYPE_CHECKING:
@@ -91,11 +92,8 @@ def test_permissions_are_less_the_umask(
         ):
             pass
 
-    before = os.umask(umask)
-    try:
+    with under_umask(umask):
         run(main)
-    finally:
-        os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == got
 
 

@@ -22,6 +22,7 @@ from tests.running import (
     checkpoint,
     gather,
     is_pinned,
+    under_umask,
     until,
 )
 from tests.scripts import output_of
@@ -107,11 +108,8 @@ def test_permissions_are_less_the_umask(
     async def main() -> None:
         await replace_file(directory / "file", NEW, permissions=asked, driver=driver)
 
-    before = os.umask(umask)
-    try:
+    with under_umask(umask):
         run(main)
-    finally:
-        os.umask(before)
     assert stat.S_IMODE((directory / "file").stat().st_mode) == got
 
 

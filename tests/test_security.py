@@ -16,7 +16,7 @@ import pytest
 import asyncuring
 from asyncuring import log_slow_ops, open_file, replace_file, sync_directory
 from tests.conftest import descriptors
-from tests.running import Task, checkpoint, run_asyncio
+from tests.running import Task, checkpoint, run_asyncio, under_umask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -181,16 +181,13 @@ def test_files_have_the_asked_permissions_under_any_umask(
 
     async def main() -> None:
         async with await open_file(os.devnull, driver=driver):
-            before = os.umask(umask)
-            try:
+            with under_umask(umask):
                 for asked in (0o666, 0o600, 0o640, 0o755):
                     path = tmp_path / f"{asked:o}"
                     async with await open_file(path, "x+", permissions=asked, driver=driver):
                         assert stat.S_IMODE(path.stat().st_mode) == asked & ~umask
                     await replace_file(path, SECRET, permissions=asked, driver=driver)
                     assert stat.S_IMODE(path.stat().st_mode) == asked & ~umask
-            finally:
-                os.umask(before)
 
     run_asyncio(main)
 
