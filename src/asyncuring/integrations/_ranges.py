@@ -19,7 +19,8 @@ __all__ = ["read_bytes", "read_many", "size_of"]
 def size_of(file: asyncuring.UringFile) -> int:
     """Return the size of an open file, in bytes; IsADirectoryError if it is a directory.
 
-    In the calling thread: of a file that is open the kernel knows it, so nobody waits.
+    In the calling thread: of a file that was just opened the kernel knows it. It waits where a
+    FUSE or network file system wants to be asked each time.
     """
     status = os.fstat(file.fileno())
     if stat.S_ISDIR(status.st_mode):
