@@ -152,10 +152,7 @@ class NativeDriver:
         pins = [self.pin(memory, False) if memory else None for memory in memories]
         addresses = [0 if pin is None else _address(pin) for pin in pins]
         pin = self.pin(call_block(arguments, pins, addresses), False)
-        number = _call_opcode(_address(self._driver), opcode, _address(pin))
-        if number < 0:
-            raise OSError(-number, os.strerror(-number))
-        return Call(number, pin)
+        return Call(_checked(_call_opcode(_address(self._driver), opcode, _address(pin))), pin)
 
     def vectors(self, pins: Sequence[Any], /) -> Any:
         """See `Driver.vectors`."""
@@ -173,9 +170,7 @@ class NativeDriver:
 
     def start_side_thread(self, number: int) -> int:
         """See `Driver.start_side_thread`."""
-        error = lib.asyncuring_driver_side_start(self._driver, number)
-        if error < 0:
-            raise OSError(-error, os.strerror(-error))
+        _checked(lib.asyncuring_driver_side_start(self._driver, number))
         return int(number << lib.ASYNCURING_SIDE_SHIFT)
 
     def attach(self, depth: int, clock: Clock) -> NativePort:  # noqa: ARG002
@@ -240,6 +235,13 @@ def _address(pointer: Any) -> int:
     return int(ffi.cast("uintptr_t", pointer))
 
 
+def _checked(result: int) -> int:
+    """Return what the core returned; OSError, if that is a negative errno."""
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    return result
+
+
 def address_of(buffer: Any) -> int:
     """Address of the first byte of `buffer`."""
     return _address(ffi.from_buffer(buffer))
@@ -265,9 +267,7 @@ def identity(fd: int) -> Identity:
         OSError: as from statx(2).
     """
     numbers = ffi.new("uint64_t[3]")
-    error = lib.asyncuring_identity(fd, numbers)
-    if error < 0:
-        raise OSError(-error, os.strerror(-error))
+    _checked(lib.asyncuring_identity(fd, numbers))
     return Identity(*numbers)
 
 
