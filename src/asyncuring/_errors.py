@@ -15,6 +15,7 @@ __all__ = [
     "alignment_detail",
     "is_cancelled",
     "os_error",
+    "written_no_more",
 ]
 
 # The result of an op that was cancelled before it began.
@@ -87,6 +88,12 @@ def os_error(
     """Turn a negative errno into the OSError subclass that Python has for it, with the path(s)."""
     text = os.strerror(-result)
     return OSError(-result, f"{text}: {detail}" if detail else text, name, None, second_name)
+
+
+def written_no_more(name: str | bytes, count: int, length: int) -> OSError:
+    """Return what to raise where the kernel keeps writing nothing and gives no reason: EIO."""
+    detail = f"nothing more was written after {count} of {length} bytes"
+    return os_error(-errno.EIO, name, detail)
 
 
 def is_cancelled(result: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from ._arguments import (
     refuse_objects,
     unusable,
 )
-from ._errors import EndOfFileError, os_error
+from ._errors import EndOfFileError, written_no_more
 from ._file_vectors import FileVectors
 from ._io_class import current_class
 from ._op import Opcode
@@ -233,8 +232,7 @@ class UringFile(FileVectors):
                 if count == len(view):
                     return
                 if got == 0:
-                    detail = f"nothing more was written after {count} of {len(view)} bytes"
-                    raise os_error(-errno.EIO, self._name, detail)
+                    raise written_no_more(self._name, count, len(view))
 
     async def write_many_at(self, requests: Iterable[tuple[Buffer, int]]) -> list[int | Exception]:
         """Write many blocks with one await: `write_at` for each (buf, off).

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ._account import Account
 from ._arguments import byte_view, checked_path, checked_permissions
-from ._errors import os_error
+from ._errors import os_error, written_no_more
 from ._op import CallArguments, Opcode
 from ._opening import DIRECTORY_FLAGS, Opening
 from ._runtime import lease, note_opened
@@ -184,8 +184,7 @@ class _Replacing(Account):
             got = await self._do(Opcode.WRITE, fd, pin(view[count:], False), left, count)
             count += got
             if got == 0:
-                detail = f"nothing more was written after {count} of {len(view)} bytes"
-                raise os_error(-errno.EIO, self._name, detail)
+                raise written_no_more(self._name, count, len(view))
 
     async def _do(
         self, opcode: int, fd: int, pin: Any = None, length: int = 0, argument: int = 0
