@@ -212,7 +212,7 @@ def test_passing_errors_of_enter_lose_nothing(  # noqa: PLR0913, PLR0917
     note_attack("hostile system", what, f"{ring_driver}, asyncio", tried, "each as it should be")
 
 
-@pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
+@pytest.mark.parametrize("error", ["EAGAIN", "EINTR", "EBUSY", "ENOMEM"])
 def test_passing_errors_of_enter_lose_nothing_on_trio(  # noqa: PLR0913, PLR0917
     strace: str,
     ring_driver: str,
@@ -244,9 +244,16 @@ def test_an_enter_that_fails_for_good_fails_every_op_and_files_can_be_closed(
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", said)
 
 
-def test_an_enter_that_always_wants_another_try_is_a_refusal(
-    strace: str, ring_driver: str, tmp_path: Path, fifo: Path
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ("EAGAIN", "the kernel refused to create a ring that works"),
+        ("ENOMEM", "there is no memory left for what a ring needs"),
+    ],
+)
+def test_an_enter_that_always_wants_another_try_is_a_refusal(  # noqa: PLR0913, PLR0917
+    strace: str, ring_driver: str, error: str, cause: str, tmp_path: Path, fifo: Path
 ) -> None:
-    done = run_failing(strace, ring_driver, READ_AND_WRITE, "error=EAGAIN", tmp_path, fifo)
+    done = run_failing(strace, ring_driver, READ_AND_WRITE, f"error={error}", tmp_path, fifo)
     assert done.returncode == 1
-    assert f"the {ring_driver!r} driver cannot run here (EAGAIN)" in done.stderr
+    assert f"the {ring_driver!r} driver cannot run here ({error}): {cause}" in done.stderr

@@ -27,6 +27,10 @@ _MEMLOCK = (
     "the limit on locked memory (RLIMIT_MEMLOCK) does not admit a ring",
     "Raise `ulimit -l` (LimitMEMLOCK= in a systemd unit), or use driver='threads'",
 )
+_MEMORY = (
+    "there is no memory left for what a ring needs",
+    "Raise the limit of the process, or of its cgroup, or try again later",
+)
 _DISABLED = (
     "the sysctl kernel.io_uring_disabled is {value}",
     (
@@ -36,7 +40,7 @@ _DISABLED = (
 )
 _FILES = (
     "the process or the system is out of file descriptors",
-    "Raise `ulimit -n`, or close what is not needed",
+    "Raise `ulimit -n` (EMFILE) or the sysctl fs.file-max (ENFILE), or close what is not needed",
 )
 NOT_BUILT = (
     (
@@ -70,9 +74,14 @@ def _io_uring_disabled() -> int:
         return 0
 
 
-def unavailable(name: str, number: int) -> DriverUnavailableError:
-    """Return what to raise where driver `name` cannot start, for an errno of the kernel's."""
+def unavailable(name: str, number: int, *, in_setup: bool = True) -> DriverUnavailableError:
+    """Return what to raise where driver `name` cannot start, for an errno of the kernel's.
+
+    in_setup: io_uring_setup(2) gave it, which is the call that counts locked memory.
+    """
     cause, remedy = _CAUSES.get(number, _OTHER)
+    if number == errno.ENOMEM and not in_setup:
+        cause, remedy = _MEMORY
     disabled = _io_uring_disabled() if number == errno.EPERM else 0
     if disabled:
         cause, remedy = _DISABLED[0].format(value=disabled), _DISABLED[1]

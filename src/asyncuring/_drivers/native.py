@@ -117,7 +117,8 @@ def _start_ring(name: str, start: Callable[[Any], Any], side_threads: int = 0) -
     error = ffi.new("asyncuring_start_error *")
     driver = start(error)
     if driver == ffi.NULL:
-        raise unavailable(name, error.error)
+        in_setup = error.stage == lib.ASYNCURING_STAGE_SETUP
+        raise unavailable(name, error.error, in_setup=in_setup)
     return NativeDriver(name, driver, side_threads)
 
 

@@ -179,8 +179,8 @@ static void enter(struct ring_thread *self, unsigned wait)
                       : io_uring_submit_and_get_events(&self->ring);
     if (result >= 0 || result == -EINTR)
         return;
-    if (result == -EAGAIN || result == -EBUSY || result == -ENOMEM) {
-        /* The kernel is short of something; our own completions may free it. */
+    if (ring_error_passes(result)) {
+        /* Our own completions may free what it is short of. */
         if (io_uring_cq_ready(&self->ring) == 0)
             nanosleep(&(struct timespec){.tv_nsec = RETRY_NANOSECONDS}, NULL);
         return;

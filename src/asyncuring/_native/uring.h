@@ -30,6 +30,12 @@ static inline struct io_uring_sqe *ring_sqe(struct io_uring *ring)
     return sqe;
 }
 
+/* The kernel is short of something when it is entered, and may have it the next time. */
+static inline bool ring_error_passes(int result)
+{
+    return result == -EAGAIN || result == -EBUSY || result == -ENOMEM;
+}
+
 /* The next SQE is `op`. */
 struct io_uring_sqe *ring_prepare(struct io_uring *ring, const asyncuring_op *op);
 /* How many bytes it reads or writes at most. */

@@ -118,10 +118,10 @@ static int first_read(struct io_uring *ring)
         struct io_uring_sqe *sqe = ring_sqe(ring);
         io_uring_prep_read(sqe, fd, read_back, sizeof read_back, 0);
         struct io_uring_cqe *cqe;
-        /* EAGAIN is a shortage that may pass; a kernel that goes on with it has answered. */
+        /* A kernel that goes on being short of something has answered. */
         for (unsigned tries = 0; tries < FIRST_READ_TRIES; tries++) {
             result = io_uring_submit_and_wait(ring, 1);
-            if (result != -EINTR && result != -EAGAIN)
+            if (result != -EINTR && !ring_error_passes(result))
                 break;
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         }

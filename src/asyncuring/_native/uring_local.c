@@ -69,8 +69,7 @@ static bool enter_once(asyncuring_port *port)
     int result = io_uring_submit(&self->ring);
     if (result > 0 || result == -EINTR)
         return true;
-    /* After others the kernel is short of something, and may have it the next time. */
-    if (result < 0 && result != -EAGAIN && result != -EBUSY && result != -ENOMEM)
+    if (result < 0 && !ring_error_passes(result))
         break_down(port, -result);
     return false;
 }
