@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.running import (
     CancelledTaskError,
     gather,
     in_trio,
+    is_pinned,
     start,
     until,
     until_in_backlog,
@@ -127,3 +130,22 @@ def test_it_is_told_when_the_task_is_gone(driver: DriverName, fifo: Path, tmp_pa
 
     asyncio.run(main())
     assert told == [0]
+
+
+def test_what_raises_is_kept_no_longer_than_its_error(
+    run: Run, driver: DriverName, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with await open_file(tmp_path / "log", "w+", driver=driver) as uring_file:
+            log = GroupCommit(uring_file, 0)
+            buf = bytearray(8)
+            with suppress(TypeError):
+                await log.append(b"record", on_durable=cast("Any", memoryview(buf)))
+            assert not is_pinned(buf)
+            assert log.statistics.records == 1
+
+    gc.disable()  # which would find it in the end
+    try:
+        run(main)
+    finally:
+        gc.enable()

@@ -84,15 +84,15 @@ class _Record:
 
     def end(self, error: Exception | None) -> None:
         """Let the bytes go, and resume the task. Not from within a task."""
+        self.error = error
         if error is None and self.on_durable is not None:
             try:
                 self.on_durable(self.offset)
             except Exception as raised:  # noqa: BLE001  raised by `append`
-                error = raised
+                self.error = raised
         self.is_done = True
-        self.error = error
-        self.pin = None
-        self.account.proactor.loop.resume(self.waiter, self.offset if error is None else -1)
+        self.pin = self.on_durable = None
+        self.account.proactor.loop.resume(self.waiter, self.offset if self.error is None else -1)
         self.leave()
 
     def leave(self) -> None:
@@ -210,8 +210,12 @@ class GroupCommit:
             offset: int = await record.waiter
         except BaseException as interruption:  # noqa: BLE001  raised there
             offset = await self._interrupted(record, interruption)
-        if record.error is not None:
-            raise record.error
+        error, record.error = record.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # its traceback names this frame, and that of `end`
         return offset
 
     def _bind(self, proactor: Proactor) -> None:
