@@ -28,7 +28,7 @@ RINGS = ["uring", "uring-local"]
 SECONDS_MAX = 120
 SEED = 6
 # So many of the calls of a life, the first among them, where the attack is not recorded.
-SAMPLE = 3
+SAMPLE = 2
 
 pytestmark = [pytest.mark.usefixtures("uring"), pytest.mark.timeout(1200)]
 
