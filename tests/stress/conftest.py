@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.stress.attacks import Attack, write_attacks
+from tests.stress.programs import run_programs_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +42,12 @@ def note_attack(noted_attacks: list[Attack]) -> Callable[[str, str, str, str, st
         noted_attacks.append(Attack(*texts))
 
     return note
+
+
+@pytest.fixture
+def run_programs(capfd: pytest.CaptureFixture[str]) -> Callable[[list[list[str]]], list[Any]]:
+    """See `run_programs_beside`."""
+    return partial(run_programs_beside, capfd=capfd)
 
 
 @pytest.fixture(scope="session")

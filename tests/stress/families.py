@@ -20,7 +20,8 @@ import uvloop
 
 import asyncuring
 from tests.running import checkpoint
-from tests.stress.lives import BLOCK, BLOCKS, OLD, Busy, busy_files, check_files, make_files
+from tests.stress.lives import Busy, busy_files
+from tests.stress.pages import BLOCK, BLOCKS, OLD, check_files, make_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

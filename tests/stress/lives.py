@@ -1,12 +1,14 @@
 """How a program can end, or a part of it, with operations in flight. Used by `test_lifecycles`.
 
 As a program it forks before the library is used, once for each life: so an interpreter that really
-ends costs some milliseconds. Arguments: life, driver, folder, runs. It prints what was seen.
+ends costs some milliseconds. Arguments: life, driver, folder, runs. It prints what was seen. Of a
+life that did not end as it should it says all there is to say, on stderr, at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import mmap
 import os
@@ -15,48 +17,29 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections import Counter
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 import uvloop
 
 import asyncuring
 from tests.running import checkpoint, in_trio
+from tests.stress.pages import BLOCK, BLOCKS, NEW, OLD, check_files, fill_files, make_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-BLOCK = 4096
-BLOCKS = 16
 FILES = 4  # that a `Busy` has open
 SECONDS_MAX = 5.0
 EXIT_CODE = 7
+BAD_MAX = 5  # lives; after so many a program gives up, lest nobody waits for what it says
 LOOPS = ["asyncio", "uvloop", "trio"]
 READY = b"!"
-
-# What the page at each place has before anybody writes, and after.
-OLD, NEW = b"o" * BLOCK, b"n" * BLOCK
-
-
-def make_files(folder: Path) -> None:
-    os.mkfifo(folder / "fifo")
-    (folder / "read").write_bytes(OLD * BLOCKS)
-    (folder / "written").write_bytes(OLD * BLOCKS)
-
-
-def check_files(folder: Path, acknowledged: bytes) -> None:
-    """Each page is old or new, new where that was acknowledged, and nothing else has changed."""
-    assert (folder / "read").read_bytes() == OLD * BLOCKS
-    written = (folder / "written").read_bytes()
-    assert len(written) == BLOCKS * BLOCK
-    for number in range(BLOCKS):
-        page = written[number * BLOCK : (number + 1) * BLOCK]
-        assert page == NEW or (page == OLD and not acknowledged[number]), number
-    (folder / "written").write_bytes(OLD * BLOCKS)
 
 
 class Busy:
@@ -208,61 +191,127 @@ def _holds(error: BaseException, kind: type[BaseException]) -> bool:
     return isinstance(error, kind) or any(_holds(one, kind) for one in inner)
 
 
+def goes_wrong(_loop: str, _busy: Busy, _say: int) -> None:
+    """So that there is a bad life: it says much, and crashes."""
+    os.write(2, GOES_WRONG.encode())
+    os.abort()
+
+
+# With the exit code of each.
 LIVES: dict[str, tuple[Callable[[str, Busy, int], None], int]] = {
     "falls off its end": (falls_off_its_end, 0),
     "exits in a callback": (exits_in_a_callback, EXIT_CODE),
     "is interrupted": (is_interrupted, EXIT_CODE),
 }
+BAD_LIFE = "goes wrong"
+GOES_WRONG = "\n".join(f"line {number} of what it says" for number in range(5000))
 
 
 # -- the parent
+
+
+class Ended(NamedTuple):
+    """The end of a life: its exit code or minus a signal, seconds since it was told, or began."""
+
+    code: int
+    seconds: float
+    said: str
 
 
 def _see_to(child: int, hear: int, interrupt: bool) -> tuple[int, float]:
     """Wait for its end, in bounds; returns its status, and seconds since it was told, or began."""
     ends = os.pidfd_open(child)
     begin = time.monotonic()
-    if interrupt and os.read(hear, 1) == READY:
+    if interrupt and _is_readable(hear, SECONDS_MAX) and os.read(hear, 1) == READY:
         begin = time.monotonic()
         os.kill(child, signal.SIGINT)
-    poll = select.poll()
-    poll.register(ends, select.POLLIN)
-    if not poll.poll(1000 * SECONDS_MAX):
-        os.kill(child, signal.SIGKILL)  # a hang
+    if not _is_readable(ends, SECONDS_MAX):
+        os.kill(child, signal.SIGABRT)  # a hang: faulthandler says where
+        if not _is_readable(ends, 1):
+            os.kill(child, signal.SIGKILL)
     os.close(ends)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), time.monotonic() - begin
 
 
+def _is_readable(fd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
+
+def live(life: str, loop: str, busy: Busy) -> Ended | None:
+    """Fork a child that lives, and wait for its end; returns nothing in the child."""
+    words = os.memfd_create("words")
+    hear, say = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(words, 2)
+        warnings.simplefilter("always", ResourceWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        does = goes_wrong if life == BAD_LIFE else LIVES[life][0]
+        does(loop, busy, say)
+        return None
+    os.close(say)
+    code, seconds = _see_to(child, hear, life == "is interrupted")
+    os.close(hear)
+    said = os.pread(words, os.fstat(words).st_size, 0).decode(errors="backslashreplace")
+    os.close(words)
+    return Ended(code, seconds, said)
+
+
+def _count_warnings(said: str) -> int:
+    return said.count("ResourceWarning: unclosed file")
+
+
+def _what_is_wrong(life: str, loop: str, ended: Ended, busy: Busy) -> list[str]:
+    """Empty for a life that ended as it should."""
+    wrong = []
+    expected = LIVES[life][1] if life in LIVES else 0
+    if ended.code != expected:
+        wrong.append(f"its exit status is {ended.code}, and should be {expected}")
+    if ended.seconds >= SECONDS_MAX:
+        wrong.append(f"it hung: {SECONDS_MAX:.0f} s are the most it may take")
+    # A thread that runs on has those of trio.
+    if expected == 0 and loop != "trio" and _count_warnings(ended.said) != FILES:
+        wrong.append(f"it warned of {_count_warnings(ended.said)} open files instead of {FILES}")
+    try:
+        check_files(busy.folder, bytes(busy.acknowledged))
+    except AssertionError:
+        wrong.append(f"its files are not what they should be:\n{traceback.format_exc()}")
+        fill_files(busy.folder)  # for the next one
+    return wrong
+
+
 def main() -> None:
     life, driver, place, runs = sys.argv[1:]
-    folder = Path(place)
-    make_files(folder)
+    # Into the stderr of whoever hangs or crashes, also of children.
+    faulthandler.enable()
+    # As a terminal would have it; a shell that starts programs in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    make_files(Path(place))
     acknowledged = mmap.mmap(-1, BLOCKS)
-    codes, said, slowest, warned = Counter[str](), Counter[str](), 0.0, 0
+    lives, slowest, warned, bad = Counter[str](), 0.0, 0, 0
     for number in range(int(runs)):
-        acknowledged[:] = bytes(BLOCKS)
-        words = os.memfd_create("words")
-        hear, say = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.dup2(words, 2)
-            warnings.simplefilter("always", ResourceWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
-            LIVES[life][0](LOOPS[number % 3], Busy(driver, folder, acknowledged), say)
-            return
-        os.close(say)
-        code, seconds = _see_to(child, hear, life == "is interrupted")
-        os.close(hear)
-        text = os.pread(words, 100_000, 0).decode()
-        os.close(words)
         loop = LOOPS[number % 3]
-        codes[f"{loop}: {code}"] += 1
-        slowest = max(slowest, seconds)
-        warned += text.count("ResourceWarning: unclosed file") == FILES and loop != "trio"
-        said[text if code != LIVES[life][1] else ""] += 1
-        check_files(folder, acknowledged[:])
-    result = {"codes": codes, "slowest": slowest, "warned": warned, "said": said}
-    print(json.dumps(result))  # noqa: T201  for the test
+        acknowledged[:] = bytes(BLOCKS)
+        busy = Busy(driver, Path(place), acknowledged)
+        ended = live(life, loop, busy)
+        if ended is None:
+            return
+        lives[loop] += 1
+        slowest = max(slowest, ended.seconds)
+        warned += _count_warnings(ended.said) if loop != "trio" else 0
+        wrong = _what_is_wrong(life, loop, ended, busy)
+        if wrong:
+            bad += 1
+            head = f"Life {number} of {runs}: it {life}, on {loop}, driver {driver}"
+            text = "\n".join([f"{head}; it took {ended.seconds:.2f} s.", *wrong])
+            sys.stderr.write(f"{text}\nWhat it said:\n{ended.said}\n(That was all it said.)\n")
+            sys.stderr.flush()
+        if bad == BAD_MAX:
+            break
+    print(json.dumps({"lives": lives, "slowest": slowest, "warned": warned}))  # noqa: T201  for the test
+    sys.exit(bad)
 
 
 if __name__ == "__main__":
