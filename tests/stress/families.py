@@ -1,79 +1,48 @@
-"""Children of a process that is busy: forked ones, and those of multiprocessing. They do real work.
+"""Children of a process that is busy: forked ones, and those of multiprocessing.
 
 Used by `test_families`. As a program it goes through rounds: arguments are how children come to be,
-the loop, the driver, a folder, rounds. It prints what was seen.
+the loop, the driver, a folder, rounds. It prints what was seen. A child that does not end as it
+should says why on stderr, which it shares, and is named there.
 """
 
 from __future__ import annotations
 
-import asyncio
+import faulthandler
 import json
 import multiprocessing
 import os
+import signal
 import sys
-import threading
+import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import trio
-import uvloop
-
 import asyncuring
 from tests.running import checkpoint
+from tests.stress.children import EXIT_CODE, exit_after_work, run, work
 from tests.stress.lives import Busy, busy_files
-from tests.stress.pages import BLOCK, BLOCKS, OLD, check_files, make_files
+from tests.stress.pages import BLOCKS, check_files, make_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHILDREN = 2
-DRIVERS = ["uring", "uring-local", "threads"]
-EXIT_CODE = 7
+SECONDS_MAX = 20.0  # of a child, which may have to import everything
+
+# The pid of a child, and what gives its exit code once it has ended.
+Child = tuple[int, "Callable[[], int | None]"]
 
 
-def run(loop: str, main: Callable[..., Any], *arguments: Any) -> Any:
-    if loop == "trio":
-        return trio.run(main, *arguments)
-    return (uvloop if loop == "uvloop" else asyncio).run(main(*arguments))
-
-
-async def use_all_drivers(folder: str) -> int:
-    """What a child does: read, directly too, and write a file of its own, with each driver."""
-    pages = 0
-    for name in DRIVERS:
-        opened: Any = {"driver": name, "cached_reads": "ring"}
-        path = Path(folder) / "read"
-        async with await asyncuring.open_file(path, **opened) as file:
-            bufs = [bytearray(BLOCK) for _ in range(BLOCKS)]
-            await file.read_many_at([(buf, number * BLOCK) for number, buf in enumerate(bufs)])
-            assert all(buf == OLD for buf in bufs)
-            pages += BLOCKS
-        path = Path(folder) / f"of {os.getpid()}"
-        async with await asyncuring.open_file(path, "w+", **opened) as file:
-            await file.write_all_at(OLD, 0)
-            await file.fdatasync()
-            assert await file.read_at(bytearray(BLOCK), 0) == BLOCK
-        path.unlink()
-    assert asyncuring.statistics().drivers == ()
-    return pages
-
-
-def work(loop: str, folder: str) -> int:
-    """In a child: a loop of its own; in a thread, for a forked child's first is in its parent's."""
-    pages: list[int] = []
-    thread = threading.Thread(target=lambda: pages.append(run(loop, use_all_drivers, folder)))
-    thread.start()
-    thread.join()
-    return sum(pages)
-
-
-def forked(loop: str, folder: str) -> Any:
-    """Fork in the middle of a loop; returns what gives its exit code, once it has ended."""
+def forked(loop: str, folder: str) -> Child:
+    """Fork in the middle of a loop."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            code = EXIT_CODE if work(loop, folder) == BLOCKS * len(DRIVERS) else 1
+            code = work(loop, folder)
+        except Exception:  # noqa: BLE001  nothing of the parent's may go on in here
+            traceback.print_exc()
         finally:
             os._exit(code)
 
@@ -81,18 +50,27 @@ def forked(loop: str, folder: str) -> Any:
         pid, status = os.waitpid(child, os.WNOHANG)
         return os.waitstatus_to_exitcode(status) if pid else None
 
-    return exit_code
+    return child, exit_code
 
 
-def started(method: str, loop: str, folder: str) -> Any:
+def started(method: str, loop: str, folder: str) -> Child:
     context: Any = multiprocessing.get_context(method)
     process = context.Process(target=exit_after_work, args=(loop, folder))
     process.start()
-    return lambda: process.exitcode
+    return process.pid, lambda: process.exitcode
 
 
-def exit_after_work(loop: str, folder: str) -> None:
-    sys.exit(EXIT_CODE if work(loop, folder) == BLOCKS * len(DRIVERS) else 1)
+async def _code_of(child: Child, who: str) -> int:
+    pid, exit_code = child
+    begin, asked = time.monotonic(), False
+    while (code := exit_code()) is None:
+        await checkpoint()
+        if time.monotonic() - begin > SECONDS_MAX and not asked:
+            os.kill(pid, signal.SIGABRT)  # a hang: faulthandler says where
+            asked = True
+    if code != EXIT_CODE:
+        sys.stderr.write(f"{who} ended with {code}, {time.monotonic() - begin:.1f} s after that\n")
+    return code
 
 
 async def rounds_of(method: str, loop: str, driver: str, folder: Path, rounds: int) -> list[int]:
@@ -100,7 +78,7 @@ async def rounds_of(method: str, loop: str, driver: str, folder: Path, rounds: i
     codes: list[int] = []
     busy = Busy(driver, folder, bytearray(BLOCKS))
     async with busy_files(busy):
-        for _ in range(rounds):
+        for number in range(rounds):
             children = [
                 forked(loop, str(folder))
                 if method == "os.fork"
@@ -108,9 +86,8 @@ async def rounds_of(method: str, loop: str, driver: str, folder: Path, rounds: i
                 for _ in range(CHILDREN)
             ]
             for child in children:
-                while (code := child()) is None:
-                    await checkpoint()
-                codes.append(code)
+                who = f"A child of round {number} by {method} on {loop}, driver {driver},"
+                codes.append(await _code_of(child, who))
         # Its streams are as before: what is written now is what the oldest reads get.
         assert [bytes(buf) for buf in busy.buffers] == [bytes(8)] * 4
         os.write(busy.files[0].fileno(), b"12345678" * 4)
@@ -123,11 +100,10 @@ async def rounds_of(method: str, loop: str, driver: str, folder: Path, rounds: i
 
 def main() -> None:
     method, loop, driver, place, rounds = sys.argv[1:]
+    faulthandler.enable()
+    # What a server has imported, its children need not; it has not used it.
+    multiprocessing.set_forkserver_preload(["tests.stress.children"])
     folder = Path(place)
     make_files(folder)
     codes = run(loop, rounds_of, method, loop, driver, folder, int(rounds))
     print(json.dumps({"codes": codes, "left": sorted(path.name for path in folder.iterdir())}))  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

@@ -2,60 +2,61 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.stress.families import CHILDREN, EXIT_CODE
+from tests.stress.children import EXIT_CODE
+from tests.stress.families import CHILDREN
 from tests.stress.lives import LOOPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from asyncuring._runtime import DriverName
 
-ROOT = Path(__file__).parents[2]
-
 # Rounds on each loop, in a plain run (of those that import everything anew only on the first loop),
 # and where attacks are recorded.
-ROUNDS = {"os.fork": (2, 84), "fork": (2, 84), "forkserver": (1, 5), "spawn": (1, 5)}
+ROUNDS = {"os.fork": (2, 84), "fork": (2, 84), "forkserver": (1, 84), "spawn": (1, 84)}
+
+# Not with -m: what main is made of a child would import anew.
+PROGRAM = "from tests.stress.families import main; main()"
 
 
-@pytest.mark.timeout(240)  # where attacks are recorded
+@pytest.fixture
+def see_family(
+    driver: DriverName, tmp_path: Path, run_programs: Callable[..., list[Any]]
+) -> Callable[[str, str, int], Counter[int]]:
+    """Runs a parent, on a loop, for so many rounds of children; returns their exit codes."""
+
+    def see(method: str, loop: str, rounds: int) -> Counter[int]:
+        folder = tmp_path / loop
+        folder.mkdir()
+        arguments = [method, loop, driver, str(folder), str(rounds)]
+        (seen,) = run_programs([["-W", "ignore::DeprecationWarning", "-c", PROGRAM, *arguments]])
+        assert seen["left"] == ["fifo", "read", "written"]
+        return Counter(seen["codes"])
+
+    return see
+
+
+# Five hundred children that import everything, where attacks are recorded.
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("method", ROUNDS)
 def test_children_work_and_the_parent_is_untouched(
     method: str,
     driver: DriverName,
-    tmp_path: Path,
     recording: bool,
+    see_family: Callable[[str, str, int], Counter[int]],
     note_attack: Callable[..., None],
 ) -> None:
     rounds = ROUNDS[method][recording]
     loops = LOOPS if recording or "fork" in (method, method[3:]) else LOOPS[:1]
     codes = Counter[int]()
     for loop in loops:
-        folder = tmp_path / loop
-        folder.mkdir()
-        program = [
-            sys.executable,
-            "-W",
-            "ignore::DeprecationWarning",
-            "-m",
-            "tests.stress.families",
-        ]
-        arguments = [method, loop, driver, str(folder), str(rounds)]
-        done = subprocess.run(
-            [*program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        seen = json.loads(done.stdout)
-        assert seen["left"] == ["fifo", "read", "written"]
-        codes += Counter(seen["codes"])
+        codes += see_family(method, loop, rounds)
     assert codes == {EXIT_CODE: len(loops) * rounds * CHILDREN}
     note_attack(
         "lifecycle",
