@@ -20,7 +20,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -216,21 +216,42 @@ class Ended(NamedTuple):
     code: int
     seconds: float
     said: str
+    hung: str  # where each of its threads was, if it hung
 
 
-def _see_to(child: int, hear: int, interrupt: bool) -> tuple[int, float]:
-    """Wait for its end, in bounds; returns its status, and seconds since it was told, or began."""
+def _see_to(child: int, hear: int, interrupt: bool) -> tuple[int, float, str]:
+    """Wait for its end, in bounds; returns all of `Ended` but what it said."""
     ends = os.pidfd_open(child)
     begin = time.monotonic()
     if interrupt and _is_readable(hear, SECONDS_MAX) and os.read(hear, 1) == READY:
         begin = time.monotonic()
         os.kill(child, signal.SIGINT)
+    hung = ""
     if not _is_readable(ends, SECONDS_MAX):
+        hung = _where_threads_are(child)
         os.kill(child, signal.SIGABRT)  # a hang: faulthandler says where
         if not _is_readable(ends, 1):
             os.kill(child, signal.SIGKILL)
     os.close(ends)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), time.monotonic() - begin
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code, time.monotonic() - begin, hung
+
+
+def _where_threads_are(child: int) -> str:
+    """Of each its name, its state, and where in the kernel it sleeps; and what the machine lacks.
+
+    Whoever hangs sleeps; a thread that runs, or waits for a disk, has a machine that is too busy.
+    """
+    lines = []
+    for task in sorted(Path(f"/proc/{child}/task").iterdir()):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            name, place = (task / "comm").read_text().strip(), (task / "wchan").read_text()
+            lines.append(f"thread {task.name}, {name}: {fields[0]} in {place}")
+    for path in [Path("/proc/loadavg"), *sorted(Path("/proc/pressure").glob("*"))]:
+        with suppress(OSError):  # pressure is not known
+            lines.append(f"{path}: {path.read_text().strip()}")
+    return "\n".join(lines)
 
 
 def _is_readable(fd: int, seconds: float) -> bool:
@@ -252,11 +273,11 @@ def live(life: str, loop: str, busy: Busy) -> Ended | None:
         does(loop, busy, say)
         return None
     os.close(say)
-    code, seconds = _see_to(child, hear, life == "is interrupted")
+    code, seconds, hung = _see_to(child, hear, life == "is interrupted")
     os.close(hear)
     said = os.pread(words, os.fstat(words).st_size, 0).decode(errors="backslashreplace")
     os.close(words)
-    return Ended(code, seconds, said)
+    return Ended(code, seconds, said, hung)
 
 
 def _count_warnings(said: str) -> int:
@@ -270,7 +291,7 @@ def _what_is_wrong(life: str, loop: str, ended: Ended, busy: Busy) -> list[str]:
     if ended.code != expected:
         wrong.append(f"its exit status is {ended.code}, and should be {expected}")
     if ended.seconds >= SECONDS_MAX:
-        wrong.append(f"it hung: {SECONDS_MAX:.0f} s are the most it may take")
+        wrong.append(f"it hung: {SECONDS_MAX:.0f} s are the most it may take\n{ended.hung}")
     # A thread that runs on has those of trio.
     if expected == 0 and loop != "trio" and _count_warnings(ended.said) != FILES:
         wrong.append(f"it warned of {_count_warnings(ended.said)} open files instead of {FILES}")
