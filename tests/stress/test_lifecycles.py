@@ -23,7 +23,7 @@ from tests.stress.lives import (
 from tests.stress.pages import BLOCKS, check_files, make_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from asyncuring._runtime import DriverName
@@ -149,6 +149,16 @@ def _started(loop: str, busy: Busy) -> Any:
 ENDS = [close_the_loop, forget_the_files, crash_the_group]
 
 
+@pytest.fixture
+def quick_garbage() -> Iterator[None]:
+    """Let collections, of which there are thousands, look at what the test makes alone."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_garbage")
 @pytest.mark.timeout(240)  # as above
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 def test_a_part_of_a_process_ends(
