@@ -43,7 +43,7 @@ def see_family(
 
 
 # Five hundred children that import everything, where attacks are recorded.
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("method", ROUNDS)
 def test_children_work_and_the_parent_is_untouched(
     method: str,
