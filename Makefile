@@ -8,6 +8,7 @@ DURATION ?= 600
 bin := $(VENV)/bin
 core := $(wildcard src/asyncuring/_native/*.c src/asyncuring/_native/*.h) src/asyncuring/_native/build.py
 linted := $(wildcard src tests benchmark/*.py benchmark/micro docs .ci/smoke.py setup.py)
+rays := 'tests/test_docs_examples.py::test_example_runs[ray_files]'
 native := $(wildcard src/asyncuring/_native/*.[ch] tests/native/*.[ch] benchmark/micro/*.c)
 
 .PHONY: setup bench bars microbench tables test check format stress mutations soak docs wheel test-all clean
@@ -43,9 +44,9 @@ format: $(VENV)/.check-done
 	$(bin)/ruff check --fix-only $(linted) ; $(bin)/ruff format $(linted) && $(bin)/clang-format -i $(native)
 
 # The native core as a model and under the sanitizers, then the long tests. RECORD=yes: into docs/attacks.csv.
-stress: setup
+stress: setup $(VENV)/.ray-done
 	.ci/stress-packages && .ci/model && .ci/stress $(bin)/python $(STRESS_SECONDS)
-	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress $(if $(RECORD),--record-attacks))
+	$(if $(wildcard tests/stress),$(bin)/python -m pytest tests/stress $(rays) $(if $(RECORD),--record-attacks))
 
 # The lock-free parts, weakened in one place after the other: their tests must notice. Some minutes.
 mutations: setup
@@ -79,5 +80,5 @@ $(VENV)/.python-$(notdir $(PYTHON)):
 $(VENV)/.core-done: $(VENV)/.python-$(notdir $(PYTHON)) pyproject.toml setup.py $(core)
 	.ci/install $(bin)/python 'test,benchmark' $? && touch $@
 
-$(VENV)/.check-done $(VENV)/.docs-done $(VENV)/.peers-done $(VENV)/.release-done: $(VENV)/.%-done: pyproject.toml | setup
+$(addprefix $(VENV)/.,check-done docs-done peers-done ray-done release-done): $(VENV)/.%-done: pyproject.toml | setup
 	.ci/install $(bin)/python $* $? && touch $@

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
-NEEDS = {"dask_zarr": ["zarr", "distributed"]}
+NEEDS = {"dask_zarr": ["zarr", "distributed"], "ray_files": ["ray"]}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
