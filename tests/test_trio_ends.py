@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -161,16 +162,19 @@ def test_an_interrupt_is_the_main_tasks_also_when_ours_have_their_turn(
             signal.raise_signal(signal.SIGINT)
         return task
 
-    async def main() -> None:
+    async def main(until_interrupted: bool) -> None:
         nonlocal task_of_main
         task_of_main = trio.lowlevel.current_task()
         async with await open_file(file, driver=driver, cached_reads="ring") as uring_file:
-            while True:
+            await uring_file.read_at(bytearray(8), 0)
+            while until_interrupted:
                 await uring_file.read_at(bytearray(8), 0)
 
-    monkeypatch.setattr("asyncuring._loops._trio.current_task", current_task)
+    trio.run(main, False)  # our adapter of trio is imported when trio first runs
+    adapter = sys.modules["asyncuring._loops._trio"]
+    monkeypatch.setattr(adapter, "current_task", current_task)
     with keyboard():
-        trio.run(main)
+        trio.run(main, True)
     assert len(interrupted) == 1
 
 
