@@ -327,3 +327,32 @@ def test_a_loop_starts_where_nothing_can_be_imported_any_more(
     """
     assert output_of(source, driver, file) == f"{PATTERN[:4]!r} True\n"
     assert file.read_bytes()[:12] == PATTERN[:4] * 3
+
+
+def test_a_loader_that_gives_no_code(driver: DriverName, file: Path) -> None:
+    """As pytest's, which writes assertions anew: trio is served all the same."""
+    pytest.importorskip("trio")
+    source = """
+    from importlib.abc import Loader
+    from importlib.machinery import PathFinder
+    class Bare(Loader):
+        def __init__(self, loader):
+            self.create_module, self.exec_module = loader.create_module, loader.exec_module
+    class Finder(PathFinder):
+        @classmethod
+        def find_spec(cls, *args):
+            spec = super().find_spec(*args)
+            if spec is not None and spec.name.startswith("asyncuring."):
+                spec.loader = Bare(spec.loader)
+            return spec
+    for name in [name for name in sys.modules if name.partition(".")[0] == "asyncuring"]:
+        if not name.startswith("asyncuring._native"):  # C
+            del sys.modules[name]
+    sys.meta_path.insert(0, Finder)
+    import asyncuring, trio
+    async def main():
+        async with await asyncuring.open_file(path, driver=driver) as file:
+            print(await file.read_at(bytearray(8), 0))
+    trio.run(main)
+    """
+    assert output_of(source, driver, file) == "8\n"

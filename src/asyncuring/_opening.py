@@ -106,8 +106,8 @@ async def open_file(  # noqa: PLR0913  what a file can be asked for
             read lets other tasks run, whoever copies. Without effect where `direct`.
 
     Returns:
-        The open file. Close it with `aclose`, or use it as an asynchronous context manager:
-        ``async with await open_file(...) as uring_file:``.
+        The open file. Close it with `aclose`, or use it as an asynchronous context manager, in
+        ``async with await open_file(...) as uring_file``.
 
     Raises:
         OSError: the kernel's answer, with errno and path; `FileNotFoundError` and the like.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -17,9 +18,8 @@ from ._closed import ClosedLoop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
-    from importlib.abc import InspectLoader
     from importlib.machinery import ModuleSpec
-    from types import CodeType, ModuleType
+    from types import ModuleType
 
     from asyncuring._op import Waiter
 
@@ -116,16 +116,20 @@ class Loop(Protocol):
         ...
 
 
-# Read already now, for when trio runs, the process may have given up the right to read our files.
+# Read already now, for when trio runs, the process may have given up the right to read our files. A
+# loader that gives no code (that of pytest, which writes assertions anew) has to read it then.
 _trio_spec = cast("ModuleSpec", find_spec("._trio", __name__))
-_trio_code = cast("InspectLoader", _trio_spec.loader).get_code(_trio_spec.name)
+_get_code = getattr(_trio_spec.loader, "get_code", None)
+_trio_code = None if _get_code is None else _get_code(_trio_spec.name)
 
 
 @cache
 def _trio_adapter() -> ModuleType:
     """Import our adapter of trio; only where the program has imported trio itself."""
+    if _trio_code is None:
+        return import_module(_trio_spec.name)
     adapter = sys.modules[_trio_spec.name] = module_from_spec(_trio_spec)
-    exec(cast("CodeType", _trio_code), vars(adapter))  # noqa: S102  our own
+    exec(_trio_code, vars(adapter))  # noqa: S102  our own
     return adapter
 
 
