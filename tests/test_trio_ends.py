@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -196,3 +196,22 @@ def test_an_interrupt_is_raised_also_if_the_operation_is_done_all_the_same(
 
     with keyboard():
         trio.run(main)
+
+
+@pytest.mark.timeout(20)
+def test_a_run_ends_though_the_last_exchange_brought_all_that_it_may(
+    driver: DriverName, tmp_path: Path
+) -> None:
+    """Then another tick is to come; and when the driver has ended, nobody asks for it any more."""
+
+    async def remove(path: Path) -> None:
+        with suppress(FileNotFoundError):
+            await asyncuring.unlink(path, driver=driver)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(96):  # one exchange brings 32
+                nursery.start_soon(remove, tmp_path / f"{number}")
+
+    trio.run(main)
+    assert asyncuring.statistics().drivers == ()

@@ -208,6 +208,7 @@ class TrioLoop:
     def unwatch(self, fd: int) -> None:  # noqa: ARG002  a run watches one fd
         """See `Loop.unwatch`."""
         self._fd = -1
+        self._tick_end.callback = None  # nobody will call it, and `_pace` would wait for that
         if not self.is_closed():
             self._watching.cancel()
             remove_instrument(self._tick_end)
