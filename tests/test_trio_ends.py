@@ -12,6 +12,7 @@ import pytest
 
 import asyncuring
 from asyncuring import GroupCommit, IoClass, open_file
+from asyncuring._runtime import DEPTH
 from tests.running import checkpoints, is_pinned, until, until_in_flight
 
 if TYPE_CHECKING:
@@ -215,3 +216,33 @@ def test_a_run_ends_though_the_last_exchange_brought_all_that_it_may(
 
     trio.run(main)
     assert asyncuring.statistics().drivers == ()
+
+
+def test_a_run_ends_with_more_under_way_than_its_last_turns_can_reap(
+    driver: DriverName, fifo: Path
+) -> None:
+    """What trio calls back last is called when nothing more can be asked for."""
+    bufs = [bytearray(1) for _ in range(DEPTH)]
+    files: list[UringFile] = []
+
+    async def reads(uring_file: UringFile) -> AsyncIterator[int]:
+        readings = [uring_file.read_at(buf, 0) for buf in bufs]
+        for reading in readings:
+            reading.send(None)
+        await until_in_flight(DEPTH)
+        try:
+            yield DEPTH
+        finally:  # after the end of all system tasks
+            for reading in readings:
+                reading.close()  # as of a task that is destroyed: nobody waits for the read's end
+
+    generators = []
+
+    async def main() -> None:
+        files.append(await open_file(fifo, "r+", driver=driver, cached_reads="ring"))
+        generators.append(reads(files[0]))
+        assert await generators[0].__anext__() == DEPTH
+
+    trio.run(main)
+    trio.run(files[0].aclose)
+    assert not any(map(is_pinned, bufs))

@@ -8,6 +8,7 @@ the port is looked at in each turn of the run, as long as there are any.
 from __future__ import annotations
 
 import select
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
@@ -160,7 +161,7 @@ class TrioLoop:
             pacer, self._pacer = self._pacer, None
             reschedule(pacer)
         elif self._ending:
-            self._token.run_sync_soon(self._go_on, idempotent=True)
+            self._go_on_soon()
 
     # A nursery's task is not protected from KeyboardInterrupt by itself, as system tasks are.
     @enable_ki_protection
@@ -195,7 +196,11 @@ class TrioLoop:
         finally:
             self._ending = True
             if not self._watching.cancel_called:
-                self._token.run_sync_soon(self._go_on, idempotent=True)
+                self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        with suppress(trio.RunFinishedError):  # no task is left; `sweep` sees to what is
+            self._token.run_sync_soon(self._go_on, idempotent=True)
 
     def _go_on(self) -> None:
         """Look at the port, in each turn of a run that ends, as long as ops are under way."""
@@ -203,7 +208,7 @@ class TrioLoop:
             return
         select.select([self._fd], [], [], _TURN_SECONDS)  # nothing else would make it wait
         if self._look():
-            self._token.run_sync_soon(self._go_on, idempotent=True)
+            self._go_on_soon()
 
     def unwatch(self, fd: int) -> None:  # noqa: ARG002  a run watches one fd
         """See `Loop.unwatch`."""
