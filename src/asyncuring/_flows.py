@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from itertools import chain, islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from ._op import bytes_of
@@ -174,9 +174,17 @@ class Flows(dict["IoClass", Flow]):
         """All ops that wait."""
         return chain.from_iterable(backlog.values() for backlog in self._backlogs)
 
-    def copy_of_ops(self) -> list[Op]:
-        """Return all ops that wait. From any thread: each copy is made at once."""
-        return [op for backlog in self._backlogs for op in backlog.copy().values()]
+    def what_waits(self) -> list[tuple[int, int]]:
+        """Return class and opcode of each op that waits. From any thread.
+
+        What is copied, at once, names no op: that would keep its buffer exported when it is the
+        task's again.
+        """
+        return [
+            (flow.io_class.number, opcode)
+            for flow in [*self.values()]
+            for opcode in [*map(_opcode, flow.backlog.values())]
+        ]
 
     def find(self, waiter: Waiter) -> Op | None:
         """Return the op of `waiter`; None if it does not wait here."""
@@ -311,3 +319,4 @@ class Flows(dict["IoClass", Flow]):
 
 
 _start = attrgetter("start")
+_opcode = itemgetter(3)

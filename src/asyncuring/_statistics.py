@@ -256,9 +256,9 @@ def _operations(
     leased: LeasedDriver, proactors: Sequence[Proactor]
 ) -> Iterator[OperationStatistics]:
     waiting = Counter(
-        (op[7].io_class.number, op[3] & OPCODE_MASK)
+        (number, opcode & OPCODE_MASK)
         for proactor in proactors
-        for op in proactor.flows.copy_of_ops()
+        for number, opcode in proactor.flows.what_waits()
     )
     names = class_names()
     tallies = leased.driver.tallies(len(names), [*map(int, Opcode)])
