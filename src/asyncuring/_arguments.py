@@ -7,6 +7,7 @@ import mmap
 import operator
 import os
 import re
+from contextlib import suppress
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,6 +34,7 @@ __all__ = [
     "checked_path",
     "checked_permissions",
     "checked_range",
+    "let_go",
     "pinned",
     "pinned_buffers",
     "pinned_requests",
@@ -176,3 +178,12 @@ def byte_view(buf: Buffer) -> memoryview:
     refuse_objects(buf)
     # memoryview.cast knows neither structures nor arrays of no elements.
     return PickleBuffer(buf).raw()
+
+
+def let_go(view: memoryview) -> None:
+    """Release a view: whoever keeps an exception has the frames of its calls, and what they name.
+
+    An op may have it still, if its task is being destroyed and cannot wait.
+    """
+    with suppress(BufferError):
+        view.release()

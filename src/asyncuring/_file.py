@@ -12,6 +12,7 @@ from ._arguments import (
     PLAIN_TYPES,
     byte_view,
     checked_offset,
+    let_go,
     pinned_requests,
     refuse_objects,
     unusable,
@@ -126,7 +127,11 @@ class UringFile(FileVectors):
         with byte_view(buf) as view:
             count = 0
             while True:
-                got = await self.read_at(view[count:], off + count)
+                rest = view[count:]
+                try:
+                    got = await self.read_at(rest, off + count)
+                finally:
+                    let_go(rest)
                 count += got
                 if count == len(view):
                     return
@@ -227,7 +232,11 @@ class UringFile(FileVectors):
         with byte_view(buf) as view:
             count = 0
             while True:
-                got = await self.write_at(view[count:], off + count)
+                rest = view[count:]
+                try:
+                    got = await self.write_at(rest, off + count)
+                finally:
+                    let_go(rest)
                 count += got
                 if count == len(view):
                     return

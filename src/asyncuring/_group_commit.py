@@ -238,6 +238,7 @@ class GroupCommit:
         try:
             if record in self._waiting:
                 self._waiting.remove(record)
+                record.pin = None  # the task's frame, which an exception may keep, has the record
                 record.leave()
             elif not record.is_done and not isinstance(interruption, GeneratorExit):
                 loop = record.account.proactor.loop
