@@ -15,6 +15,7 @@ from page_store import PageStore, StoreFailedError
 from write_ahead_log import DamagedLogError, WriteAheadLog
 
 import asyncuring
+from asyncuring import ClosedFileError, ClosedPoolError
 from tests.held import no_depth_left
 from tests.running import (
     CancelledTaskError,
@@ -292,6 +293,26 @@ def test_a_failed_sync_is_final_until_the_store_is_opened_again(tmp_path: Path) 
             assert await again.read(0) == content("committed")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps", [1, 10])
+def test_a_store_that_is_closed_during_a_checkpoint_keeps_no_log(
+    run: Run, driver: DriverName, tmp_path: Path, steps: int
+) -> None:
+    async def main() -> None:
+        store = await PageStore.open(tmp_path / "s", driver=driver)
+        await store.write(0, b"committed")
+        checkpointing = await start(store.checkpoint)
+        await checkpoints(steps)
+        closing = await start(store.aclose)  # it waits for its turn, or is at the end
+        closing.cancel()
+        for task in (checkpointing, closing):
+            with suppress(CancelledTaskError, ClosedFileError, ClosedPoolError):
+                await task.join()
+        # Not open it again: a log that is open keeps its lock, and that would wait for ever.
+        assert asyncuring.statistics().drivers == ()
+
+    run(main)
 
 
 def test_a_log_that_failed_fails_the_store(tmp_path: Path) -> None:

@@ -246,6 +246,9 @@ class PageStore:
     async def _begin_log(self) -> None:
         path = self._log_path(1 - self._slot)
         log = await self.log_class.create(path, self._log.next_lsn, driver=self._driver)
+        if self._checkpoint_turn.closed:  # the store was, and has closed the logs that it had
+            await log.aclose()
+            raise asyncuring.ClosedFileError(f"the store {str(self._path)!r} is closed")
         log.next_lsn = self._log.next_lsn
         self._old, self._log, self._slot = self._log, log, 1 - self._slot
         self._is_old_draining = True
@@ -353,8 +356,9 @@ class PageStore:
             await self._close()
 
     async def _close(self) -> None:
+        self._checkpoint_turn.close()  # first: another task's checkpoint may be under way
         async with AsyncExitStack() as stack:
-            for pool in (self._incoming, self._checkpoint_turn, *self._outgoing):
+            for pool in (self._incoming, *self._outgoing):
                 stack.callback(pool.close)
             for name in ("_pages", "_log", "_old"):
                 if (file := getattr(self, name, None)) is not None:
