@@ -134,15 +134,25 @@ def test_a_lock_got_by_a_cancelled_task_is_given_back(
 ) -> None:
     """However far the attempt has come when its task is cancelled."""
 
+    seen: list[str] = []
+
+    async def lock(uring_file: UringFile) -> None:
+        try:
+            await uring_file.lock()
+        finally:
+            seen.append(lock_seen_by_others(file))
+
     async def main() -> None:
         async with opened_twice(file, driver) as (first, second):
             for steps in range(20):
-                locking = Task.start(first.lock)
+                seen.clear()
+                locking = Task.start(lock, first)
                 await checkpoints(steps)
                 locking.cancel()
                 try:
                     await locking.join()
                 except CancelledTaskError:
+                    assert seen in ([], ["none"])  # when the await ended; or it never began
                     assert await try_lock(second)
                     await second.unlock()
                 else:

@@ -58,11 +58,15 @@ class LockAttempt(JointAccount):
         except BaseException as interruption:
             self._unwanted = True
             self._give_back()
-            try:
-                await self.interrupted(waiter, interruption)
-            finally:
-                if not isinstance(interruption, GeneratorExit):  # else nobody can wait
-                    await self._given_back()
+            if isinstance(interruption, GeneratorExit):  # nobody can wait
+                self.proactor.cancel(waiter)
+                raise
+            # Where resuming a task runs it, that is before the account is told.
+            self._value = max(self._value, await self.ended(waiter))
+            self._give_back()
+            if self._unlocking is not None:
+                unlocking, waiter = self._unlocking
+                await unlocking.ended(waiter)
             raise
         return value
 
@@ -73,17 +77,11 @@ class LockAttempt(JointAccount):
         super().settle(value)
 
     def _give_back(self) -> None:
-        if self.proactor.loop.is_closed():
-            return  # nobody is left to perform anything; the lock ends with the file
+        if self._unlocking is not None or self.proactor.loop.is_closed():
+            return  # in a loop that is closed nobody performs anything; the lock ends with the file
         if self._unwanted and self._value == 0:
-            self._value = -1  # once
             account = _Unlocking(self.proactor, [self._account])
             opcode, pin = self._unlock
             self._unlocking = account, account.new_waiter()
             with DEFAULT:  # what cannot be cancelled must not wait for a limit of its class
                 account.perform(self._unlocking[1], opcode, self._fd, pin)
-
-    async def _given_back(self) -> None:
-        if self._unlocking is not None:
-            account, waiter = self._unlocking
-            await account.ended(waiter)
