@@ -57,5 +57,5 @@ def run_script(
 def output_of(source: str, driver: str, path: object) -> str:
     """Run a program that must end well and has nothing to complain of."""
     done = run_script(source, driver, path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.returncode}, {done.stderr}"
     return done.stdout

@@ -145,7 +145,8 @@ async def link(source: AnyPath, target: AnyPath, *, driver: DriverChoice | None 
     Durability, cancellation, arguments and errors are as for `unlink`.
 
     Args:
-        source: the name that is there. Of a symbolic link it is the link that gets another name.
+        source: the name that is there. Of a symbolic link it is the link that gets another name, as
+            by `os.link` with ``follow_symlinks=False``.
         target: the new name; nothing is replaced.
         driver: as for `open_file`.
 

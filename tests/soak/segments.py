@@ -80,11 +80,13 @@ class Soak:
     def _run_turns(
         self, turns: range, drivers: Sequence[DriverName], loops: Sequence[str], until: float
     ) -> None:
-        pairs = [pair for turn in turns for pair in turn_of(turn, drivers, loops)]
-        for number, pair in enumerate(pairs):
+        pairs = [(turn, pair) for turn in turns for pair in turn_of(turn, drivers, loops)]
+        for number, (turn, pair) in enumerate(pairs):
             # To verify and to clear up takes time as well, which those that follow do not have.
-            left = max(0.0, until - monotonic()) / (len(pairs) - number)
-            self._run_one(pair, max(left, _SEGMENT_SECONDS_MIN))
+            left = until - monotonic()
+            if left < 0 and turn > turns[0]:
+                break  # a busy machine; each driver and each loop had its time
+            self._run_one(pair, max(left / (len(pairs) - number), _SEGMENT_SECONDS_MIN))
 
     def _run_one(self, pair: Pair, seconds: float) -> None:
         self.segments += 1
