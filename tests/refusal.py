@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import struct
 
-# The same numbers on every architecture but alpha.
-SYSCALLS = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}
+# The same numbers on every architecture but alpha; the last one by architecture.
+SYSCALLS = {
+    "io_uring_setup": 425,
+    "io_uring_enter": 426,
+    "io_uring_register": 427,
+    "statx": {"x86_64": 332}.get(platform.machine(), 291),
+}
 
 # linux/prctl.h, linux/seccomp.h, linux/filter.h
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38

@@ -81,6 +81,14 @@ def test_io_uring_serves_where_only_registering_is_refused() -> None:
     assert default == {"driver": "uring", "reason": "io_uring works here", "count": 64}
 
 
+@pytest.mark.parametrize("answer", ["EPERM", "ENOSYS"])
+def test_files_are_opened_where_statx_is_refused(answer: str) -> None:
+    """As by Linux before 4.11, and by filters older than it."""
+    asked, default = attempts_after(f"refuse('statx', errno.{answer})")
+    assert asked == {"driver": "uring", "reason": "asked for by name", "count": 64}
+    assert default == {"driver": "uring", "reason": "io_uring works here", "count": 64}
+
+
 def locked_memory(limit: int) -> str:
     """Limit it for somebody else than root, whom the kernel does not limit."""
     return f"""

@@ -15,6 +15,7 @@ flight is kept short, and a class that is between two ops finds its part of that
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from operator import attrgetter, itemgetter
@@ -122,6 +123,12 @@ class Flow:
         """How much of its part is kept free for ops that it may ask for in a moment."""
         return max(0, self.part - self.cost) if self.at_work and not self.backlog else 0
 
+    def opcodes_that_wait(self) -> list[int]:
+        """Return the opcode of each op in the backlog. From any thread."""
+        while True:  # again, if it changed meanwhile, where threads run at once (PEP 703)
+            with suppress(RuntimeError):
+                return [*map(_opcode, self.backlog.values())]
+
 
 class Flows(dict["IoClass", Flow]):
     """The flows of one event loop, by class; each is made when it is first looked up.
@@ -183,7 +190,7 @@ class Flows(dict["IoClass", Flow]):
         return [
             (flow.io_class.number, opcode)
             for flow in [*self.values()]
-            for opcode in [*map(_opcode, flow.backlog.values())]
+            for opcode in flow.opcodes_that_wait()
         ]
 
     def find(self, waiter: Waiter) -> Op | None:

@@ -8,6 +8,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* As fstat(2), which asks whoever has the file system. */
+static int identity_by_fstat(int fd, uint64_t identity[3])
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    identity[0] = status.st_mode & S_IFMT;
+    identity[1] = (uint64_t)status.st_dev;
+    identity[2] = (uint64_t)status.st_ino;
+    return 0;
+}
+
 #if defined(__linux__) && defined(SYS_statx)
 #include <sys/sysmacros.h>
 
@@ -33,7 +45,8 @@ int asyncuring_identity(int fd, uint64_t identity[3])
 {
     uint32_t words[WORDS] = {0};
     if (syscall(SYS_statx, fd, "", EMPTY_PATH | DONT_SYNC, WANT_TYPE | WANT_INO, words) < 0)
-        return -errno;
+        /* Linux before 4.11 does not have it, and filters that do not know it refuse it. */
+        return errno == ENOSYS || errno == EPERM ? identity_by_fstat(fd, identity) : -errno;
     uint16_t mode;
     memcpy(&mode, &words[MODE], sizeof mode);
     identity[0] = mode & S_IFMT;
@@ -50,12 +63,6 @@ int asyncuring_direct_alignment(int fd, uint32_t *memory, uint32_t *offset)
 
 int asyncuring_identity(int fd, uint64_t identity[3])
 {
-    struct stat status;
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    identity[0] = status.st_mode & S_IFMT;
-    identity[1] = (uint64_t)status.st_dev;
-    identity[2] = (uint64_t)status.st_ino;
-    return 0;
+    return identity_by_fstat(fd, identity);
 }
 #endif
