@@ -63,6 +63,8 @@ class Interruption:
 
     def _is_within(self, frame: FrameType | None) -> bool:
         while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            if frame.f_code.co_name == "__del__":
+                return False  # garbage that is collected by chance; and an exception goes unheard
             if frame.f_code in self._codes:
                 return True
             if frame.f_code.co_flags & inspect.CO_COROUTINE:
