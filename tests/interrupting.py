@@ -52,6 +52,8 @@ class Interruption:
             return
         if frame.f_code.co_flags & inspect.CO_GENERATOR:
             return  # it yields, or ends in a destructor, where an exception goes unheard
+        if event == "return" and frame.f_code.co_flags & inspect.CO_COROUTINE:
+            return  # it awaits, at which nobody looks for signals
         is_entered = event == "call" and not self._is_within(frame.f_back)
         if is_entered and not self._entering:
             return
