@@ -47,6 +47,7 @@ class Account:
         pin: Any = None,
         length: int = 0,
         argument: int = 0,
+        /,
     ) -> None:
         """Take an op on (see `Op`).
 
@@ -189,22 +190,14 @@ class JointAccount(Account):
         self._is_counted = False
         self.on_quiet = lambda: None  # have `settle` called
 
-    def perform(  # noqa: PLR0913, PLR0917  what an op is made of
-        self,
-        waiter: Waiter,
-        opcode: int,
-        fd: int,
-        pin: Any = None,
-        length: int = 0,
-        argument: int = 0,
-    ) -> None:
+    def perform(self, waiter: Waiter, /, *op: Any) -> None:
         """See `Account.perform`."""
         # In one step, without a call in between. One other counts twice.
         self._is_counted = True
         self._first.ops += 1
         self._last.ops += 1
         try:
-            super().perform(waiter, opcode, fd, pin, length, argument)
+            super().perform(waiter, *op)
         except BaseException:  # KeyboardInterrupt
             if self.ops == 0:
                 self.settle(CANCELLED)
