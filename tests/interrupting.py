@@ -24,6 +24,17 @@ PACKAGE = str(Path(asyncuring.__file__).parent)
 _EVENTS = ("call", "c_return") if sys.version_info >= (3, 11) else ("call", "c_return", "return")
 
 
+def places_of(attempt: Callable[[int], str | None]) -> list[str]:
+    """Interrupt at one place after the other, until there is none; return where it was.
+
+    attempt: is given the place's number; returns what it was, None if there are not so many.
+    """
+    places: list[str] = []
+    while (place := attempt(len(places) + 1)) is not None:
+        places.append(place)
+    return places
+
+
 class Interruption:
     """Raises KeyboardInterrupt at place number `at`, from 1 on, of those in `code`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +15,7 @@ from asyncuring._barrier import Behind
 from asyncuring._proactor import Proactor
 from tests.conftest import PATTERN
 from tests.held import held_write
-from tests.interrupting import Interruption
+from tests.interrupting import Interruption, places_of
 from tests.running import Task, checkpoints, is_pinned, until_in_flight
 
 if TYPE_CHECKING:
@@ -40,13 +39,7 @@ def test_when_it_is_asked_for(run: Run, driver: DriverName, file: Path) -> None:
                     await uring_file.read_many_at([(bytearray(8), 0), (bytearray(8), 8)])
         return interruption.place
 
-    places = []
-    for at in count(1):
-        place = run(read, at)
-        if place is None:
-            break
-        places.append(place)
-    assert len(places) > 5
+    assert len(places_of(lambda at: run(read, at))) > 5
 
 
 def test_when_a_record_is_appended(run: Run, driver: DriverName, file: Path) -> None:
@@ -61,13 +54,7 @@ def test_when_a_record_is_appended(run: Run, driver: DriverName, file: Path) -> 
             assert await log.append(b"behind it") in {0, len(b"interrupted")}
         return interruption.place
 
-    places = []
-    for at in count(1):
-        place = run(append, at)
-        if place is None:
-            break
-        places.append(place)
-    assert len(places) > 5
+    assert len(places_of(lambda at: run(append, at))) > 5
 
 
 def test_when_a_write_waits_behind_a_barrier(run: Run, driver: DriverName, fifo: Path) -> None:
@@ -91,13 +78,7 @@ def test_when_a_write_waits_behind_a_barrier(run: Run, driver: DriverName, fifo:
             await barrier.join()
         return interruption.place
 
-    places = []
-    for at in count(1):
-        place = run(write, at)
-        if place is None:
-            break
-        places.append(place)
-    assert len(places) > 5
+    assert len(places_of(lambda at: run(write, at))) > 5
 
 
 class Beside:
@@ -169,12 +150,7 @@ def interrupted_at(at: int, loop: Any, file: Path, fifo: Path, driver: DriverNam
 def test_in_the_middle_of_a_tick(kind: str, driver: DriverName, file: Path, fifo: Path) -> None:
     """On trio it comes in no tick: those are trio's own."""
     new = pytest.importorskip(kind).new_event_loop
-    places = []
-    for at in count(1):
-        place = interrupted_at(at, new(), file, fifo, driver)
-        if place is None:
-            break
-        places.append(place)
+    places = places_of(lambda at: interrupted_at(at, new(), file, fifo, driver))
     assert len(places) > 20
 
 
