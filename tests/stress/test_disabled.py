@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.stress.attempts import AS_NOBODY, attempts_after, check_refused, check_served
+from tests.stress.sysctls import put_back
 from tests.test_report import report_after
 
 if TYPE_CHECKING:
@@ -26,16 +26,9 @@ pytestmark = pytest.mark.usefixtures("uring")
 def disabled(request: pytest.FixtureRequest) -> Iterator[None]:
     if not SYSCTL.exists():
         pytest.skip("Linux has kernel.io_uring_disabled from 6.6 on")
-    if not os.access(SYSCTL, os.W_OK):
-        pytest.skip("only root can disable io_uring, and not in every container")
-    if not os.environ.get("CI"):
-        pytest.skip("it would hold for everybody on this machine; set CI=true if it is yours alone")
-    before = SYSCTL.read_text()
-    try:
+    with put_back(SYSCTL, "disable io_uring"):
         SYSCTL.write_text(request.param)
         yield
-    finally:
-        SYSCTL.write_text(before)
 
 
 EACH = "each driver and none, asyncio and trio"

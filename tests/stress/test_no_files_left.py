@@ -6,13 +6,13 @@ they did. That each of a driver's calls can fail so is in `test_each_call_fails.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.stress.attempts import DRIVERS, LOOPS_TRIED, Outcome, attempts_after
+from tests.stress.sysctls import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,15 +105,8 @@ async def main():
 
 @pytest.fixture
 def file_max() -> Iterator[None]:
-    if not os.access(SYSCTL, os.W_OK):
-        pytest.skip("only root can limit the system's files, and not in every container")
-    if not os.environ.get("CI"):
-        pytest.skip("it would hold for everybody on this machine; set CI=true if it is yours alone")
-    before = SYSCTL.read_text()
-    try:
+    with put_back(SYSCTL, "limit the system's files"):  # if the program cannot
         yield
-    finally:
-        SYSCTL.write_text(before)  # if the program could not
 
 
 @pytest.mark.usefixtures("file_max")
