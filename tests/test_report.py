@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import re
-import runpy
+import subprocess
+import sys
 
 import pytest
 
@@ -37,9 +38,10 @@ def rows_of(text: str) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("uring")
-def test_report_says_what_runs_here_and_why(capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_module("asyncuring", run_name="__main__")
-    text = capsys.readouterr().out
+def test_report_says_what_runs_here_and_why() -> None:
+    # In a process of its own: pytest may import packages in its own way, which runpy cannot follow.
+    command = [sys.executable, "-W", "error", "-m", "asyncuring"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = rows_of(text)
     assert text.startswith(f"asyncuring {__version__}\n")
     assert rows["works here"].startswith("yes")
